@@ -273,6 +273,8 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
     'task-body',
     'task-calls',
     'task-definition',
+    'task-setting',
+    'task-url',
   ]);
   assert.deepEqual(declared.filter((file) => !helpers.has(file)).toSorted(), Object.keys(nouns).toSorted());
 });
@@ -312,7 +314,7 @@ test('every command is made by a call, or a route is named that makes it', () =>
     Object.values(calls).map(({ command }) => {
       const make = command as ReturnType<typeof call>['command'];
       const query = { rate: 1, prefix: 'a', id: '"1-0"', lock: 1, do: 'retry', confirm: 'a' };
-      return (make({ account: 'a', id: 'x', query, value: '{}' } as never) as { kind: string }).kind;
+      return (make({ account: 'a', id: 'x', query, value: '{}', secret: () => '' } as never) as { kind: string }).kind;
     }),
   );
   for (const kind of Object.keys(commands))

@@ -1,6 +1,7 @@
 /** `dragonlock task`: at, after, cron, every, list, show, run, pause, resume, cancel. */
 import type { DragonLock } from '../client/dragon-lock.ts';
-import type { MakeTaskOptions, TaskInfo, TaskState } from '../client/task.ts';
+import type { MakeTaskOptions } from '../client/task.ts';
+import type { TaskInfo, TaskState } from '../client/task-info.ts';
 import type { TaskMade, TaskTarget } from '../client/task-batch.ts';
 import { isoTime } from '../shared/clock.ts';
 import type { Run } from './command-spec.ts';

@@ -64,21 +64,8 @@ const electNames: NamesOf<ElectOptions> = { ttl: true, signal: true, meta: true 
 /** A client of one server and account. One serves a whole process. */
 export class DragonLock implements AsyncDisposable {
   static {
-    showCallers(
-      this,
-      'batch',
-      'queue',
-      'limit',
-      'usage',
-      'lock',
-      'semaphore',
-      'elect',
-      'leader',
-      'withLock',
-      'mutex',
-      'withMutex',
-      'version',
-    );
+    showCallers(this, 'batch', 'queue', 'limit', 'usage', 'lock', 'semaphore', 'elect', 'leader');
+    showCallers(this, 'withLock', 'mutex', 'withMutex', 'version');
   }
 
   /** Keys with values, versions and expiry. */

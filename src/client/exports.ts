@@ -62,12 +62,11 @@ export type {
   CronOptions,
   MakeTaskOptions,
   TaskChanged,
-  TaskInfo,
   TaskListOptions,
   Tasks,
-  TaskState,
   WebhookSecret,
 } from './task.ts';
+export type { TaskInfo, TaskState } from './task-info.ts';
 export type {
   Moment,
   TaskCancelOperation,

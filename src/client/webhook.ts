@@ -3,6 +3,7 @@
  * libraries of other languages for that can verify them, too.
  */
 import { timingSafeEqual } from 'node:crypto';
+import { systemLeaseClock } from './lease-clock.ts';
 import { webhookSignature } from '../shared/webhook-signature.ts';
 
 /** A request that was not signed with any of the secrets, or too long ago. Answer it with 401. */
@@ -57,7 +58,7 @@ export function verifyWebhook(
   const signatures = headerOf(headers, 'webhook-signature');
   if (id === undefined || timestamp === undefined || signatures === undefined)
     throw new WebhookError('expected the headers webhook-id, webhook-timestamp and webhook-signature');
-  const now = options.now ?? Date.now();
+  const now = options.now ?? systemLeaseClock.mark().wallMs;
   if (!/^\d{1,12}$/.test(timestamp) || Math.abs(now - Number(timestamp) * 1000) > (options.toleranceMs ?? toleranceMs))
     throw new WebhookError(`expected a webhook-timestamp of the last minutes, got ${JSON.stringify(timestamp)}`);
   const given = signatures.split(' ');

@@ -33,7 +33,7 @@ export interface HttpRun {
 }
 
 /** `changed`: the task is not as it was. `later`: the server cannot begin a run now. Neither has sent anything. */
-export type RunEnd = 'changed' | 'later' | { readonly startMs: number; readonly answer: TaskAnswer };
+export type HttpRunEnd = 'changed' | 'later' | { readonly startMs: number; readonly answer: TaskAnswer };
 
 export class HttpRuns {
   readonly #options: HttpRunsOptions;
@@ -42,7 +42,7 @@ export class HttpRuns {
     this.#options = options;
   }
 
-  begin(run: HttpRun, done: (end: RunEnd) => void): void {
+  begin(run: HttpRun, done: (end: HttpRunEnd) => void): void {
     const { account, id, version } = run.due;
     this.#options.router.request(
       { kind: 'task.begin', account, id, version },
@@ -56,7 +56,7 @@ export class HttpRuns {
     );
   }
 
-  #sign(run: HttpRun, done: (end: RunEnd) => void): void {
+  #sign(run: HttpRun, done: (end: HttpRunEnd) => void): void {
     const { secrets, clock, wall, sink, fences } = this.#options;
     const { due, target, state } = run;
     secrets.get(due.account, (secret) => {

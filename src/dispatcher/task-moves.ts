@@ -58,19 +58,19 @@ function passOver(
   return follow(definition, { ...state, skipped: state.skipped + count }, instant);
 }
 
-export interface Run {
+export interface EndedRun {
   /** When it began. */
   readonly startMs: number;
   readonly now: number;
 }
 
-export function succeeded(definition: TaskDefinition, state: TaskState, { startMs, now }: Run): MovedTask {
+export function succeeded(definition: TaskDefinition, state: TaskState, { startMs, now }: EndedRun): MovedTask {
   const { lastError: _, asked: _asked, ...rest } = state;
   const ran = { ...rest, attempts: 0, runs: state.runs + 1, lastStartMs: startMs, lastEndMs: now };
   return followRun(definition, ran, state, { startMs, now });
 }
 
-export interface FailedRun extends Run {
+export interface FailedRun extends EndedRun {
   readonly error: string;
   /** It is not tried again before this time. */
   readonly notBeforeMs?: number;
@@ -117,7 +117,7 @@ function followRun(
   definition: TaskDefinition,
   state: TaskState,
   { next: instant, attempts }: TaskState,
-  { startMs, now }: Run,
+  { startMs, now }: EndedRun,
 ): MovedTask {
   const { schedule, misfire, overlap } = definition;
   if (schedule === undefined || overlap === 'queue' || misfire === 'all' || instant > now)

@@ -9,8 +9,8 @@ import { count, threadsUpTo } from './config-numbers.ts';
 import { httpSchema } from './http-schema.ts';
 import type { Listen } from './listen.ts';
 import { logDefaults, logSchema, type LogSettings } from './request-log-settings.ts';
+import { taskDefaults, tasksSchema, type TaskSettings } from './tasks-schema.ts';
 import { tlsDefaults, tlsSchema, type TlsFiles } from './tls-schema.ts';
-import { accountTaskRunsMax, taskRunsMax } from '../shared/task-limits.ts';
 import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
@@ -179,21 +179,7 @@ export const configSchema = Type.Object(
       ),
     ),
     backup: Type.Optional(backupSchema),
-    tasks: Type.Optional(
-      Type.Object(
-        {
-          allow: Type.Optional(
-            Type.Array(Type.String(), {
-              uniqueItems: true,
-              expected: 'a list of addresses, blocks of them, and host:port',
-            }),
-          ),
-          parallel: count(1, 'runs', 10_000),
-          account_parallel: count(1, 'runs', 10_000),
-        },
-        section,
-      ),
-    ),
+    tasks: tasksSchema,
     log: logSchema,
   },
   section,
@@ -264,13 +250,7 @@ export interface Config {
   readonly accounts: readonly AccountConfig[];
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
   readonly backup: BackupSettings;
-  readonly tasks: {
-    /** Where tasks may send requests besides the internet. */
-    readonly allow: readonly string[];
-    /** Requests that are under way at once, of all accounts and of one. */
-    readonly parallel: number;
-    readonly account_parallel: number;
-  };
+  readonly tasks: TaskSettings;
   readonly log: LogSettings;
 }
 
@@ -302,6 +282,6 @@ export const configDefaults = {
   accounts: [],
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
   backup: backupDefaults,
-  tasks: { allow: [], parallel: taskRunsMax, account_parallel: accountTaskRunsMax },
+  tasks: taskDefaults,
   log: logDefaults,
 } as const satisfies Required<ConfigFile>;

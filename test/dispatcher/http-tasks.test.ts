@@ -298,6 +298,22 @@ describe('flows', () => {
     assert.equal(server.dispatcher.size, 0);
   });
 
+  test('messages and requests of one flow share its places', async () => {
+    const server = new TasksUnderTest({ shards: 1 });
+    server.sink.answers = () => undefined;
+    await server.ok(flowCommand('shop', { parallel: 1 }));
+    await server.ok(tasksOf([taskOf('a', httpTask({ flow: 'shop' }))]));
+    await server.ok(tasksOf([taskOf('b', { flow: 'shop' }), taskOf('c', httpTask({ flow: 'shop' }))]));
+    await server.advance(100);
+    assert.deepEqual([server.sink.seen.length, (await server.taken('mail')).length], [1, 0]);
+    server.sink.seen[0]!.end();
+    await server.settle();
+    assert.deepEqual([server.sink.seen.length, (await server.taken('mail')).length], [2, 1]);
+    server.sink.seen[1]!.end();
+    await server.settle();
+    assert.equal(server.dispatcher.size, 0);
+  });
+
   test('a paused flow runs nothing but what is asked for, and holds back no other', async () => {
     const server = new TasksUnderTest({ shards: 1 });
     await server.ok(flowCommand('shop', { paused: true }));

@@ -4,6 +4,7 @@
  */
 import { unreachable } from '../../src/shared/assert.ts';
 import type { TaskOperation, TaskTarget } from '../../src/protocol/operations/task-definition.ts';
+import type { TaskSetting } from '../../src/protocol/operations/task-setting.ts';
 import type { LimitOperation } from '../../src/protocol/operations/limit.ts';
 import type { CounterOperation } from '../../src/protocol/operations/counter.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
@@ -67,6 +68,8 @@ export function httpCall(command: Command): HttpCall {
       const { prefix, after, limit: most, state } = command;
       return { method: 'GET', target: `${db}/task${query({ prefix, after, limit: most, state })}` };
     }
+    case 'flow.get':
+      return { method: 'GET', target: `${db}/flow/${command.id}` };
     case 'task.get':
       return { method: 'GET', target: `${db}/task/${command.id}` };
     case 'watch.lock':
@@ -83,7 +86,6 @@ export function httpCall(command: Command): HttpCall {
     case 'audit.list':
     case 'task.due':
     case 'task.begin':
-    case 'flow.get':
       throw new Error(`${command.kind} is for administrators`);
     default:
       return unreachable(command);
@@ -232,7 +234,9 @@ function restCall(db: string, batch: Batch): HttpCall {
     case 'account.delete':
       return { method: 'DELETE', target: `${db}?confirm=${batch.account}` };
     case 'flow.set':
+      return flowCall(db, batch.taskSetting!);
     case 'flow.delete':
+      return flowCall(db, batch.taskSetting!);
     case 'secret.get':
     case 'secret.rotate':
       throw new Error(`no history has ${batch.format}`);
@@ -392,4 +396,16 @@ function targetMembers(target: TaskTarget): object {
   const { url: URL, method: Method, headers: Headers, body, deadlineMs } = target;
   const Body = body === undefined ? {} : { Body: JSON.parse(body) as unknown };
   return { URL, Method, Headers, Deadline: deadlineMs / 1000, ...Body };
+}
+
+function flowCall(db: string, setting: TaskSetting): HttpCall {
+  const target = `${db}/${setting.key.replace(':', '/')}`;
+  if (setting.change !== 'flow.set') return { method: 'DELETE', target };
+  const { rate, perMs, parallel, paused } = setting.flow;
+  const body = {
+    ...(rate !== undefined && { Rate: rate, Per: perMs / 1000 }),
+    ...(parallel !== undefined && { Parallel: parallel }),
+    Paused: paused,
+  };
+  return { method: 'PUT', target, body };
 }

@@ -73,7 +73,7 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['limits:\n', 'config.yml:1:1: limits: expected an object, got nothing'],
   [
     'colour: red',
-    'config.yml:1:1: colour: unknown key; known are listen, ui, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, journal, backup, log',
+    'config.yml:1:1: colour: unknown key; known are listen, ui, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, journal, backup, tasks, log',
   ],
   ['shards: 0', 'config.yml:1:1: shards: expected "auto", or an integer from 1 to 256, got 0'],
   [
@@ -91,7 +91,7 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['tokens: [{token: t, accounts: "*"}]', 'config.yml:1:10: tokens[0]: scopes is missing'],
   [
     'tokens: [{token: t, accounts: "*", scopes: [write, fly]}]',
-    'config.yml:1:52: tokens[0].scopes[1]: expected one of read, write, force, admin, operator, got "fly"',
+    'config.yml:1:52: tokens[0].scopes[1]: expected one of read, write, force, task, admin, operator, got "fly"',
   ],
   [
     'tokens: [{accounts: "*", scopes: [read]}]',

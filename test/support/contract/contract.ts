@@ -28,7 +28,6 @@ import { task } from './task.ts';
 import { usage } from './usage.ts';
 import { watch } from './watch.ts';
 import type { AccountExport } from '../../../src/protocol/operations/account.ts';
-import type { FlowGet } from '../../../src/protocol/operations/task-setting.ts';
 import type { AdminCommand, Batch, Command, OwnCommand } from '../../../src/protocol/operations/operations.ts';
 
 /** What one noun has to say. */
@@ -70,7 +69,7 @@ const commands = {
   ...usage.commands,
   ...task.commands,
 } satisfies {
-  readonly [Kind in Exclude<Command, AccountExport | AdminCommand | OwnCommand | FlowGet | Batch>['kind']]: (
+  readonly [Kind in Exclude<Command, AccountExport | AdminCommand | OwnCommand | Batch>['kind']]: (
     at: Moment,
     command: Extract<Command, { kind: Kind }>,
   ) => Outcome;

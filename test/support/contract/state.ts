@@ -5,11 +5,23 @@
 import { Span, type Body, type Json } from './expected.ts';
 import { nextOf, type QueueEntry } from './queue-state.ts';
 import type { TaskDefinition } from '../../../src/protocol/operations/task-definition.ts';
+import type { Flow } from '../../../src/protocol/operations/task-setting.ts';
 import type { Contents } from './moment.ts';
 
-export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue' | 'task';
+export type Kind =
+  | 'kv'
+  | 'counter'
+  | 'sequence'
+  | 'lock'
+  | 'share'
+  | 'mutex'
+  | 'stored'
+  | 'limit'
+  | 'queue'
+  | 'task'
+  | 'flow';
 
-export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | TaskEntry;
+export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | TaskEntry | FlowEntry;
 
 export interface KvEntry {
   readonly version: number;
@@ -81,6 +93,10 @@ export interface TaskEntry {
   readonly paused: boolean;
 }
 
+export interface FlowEntry {
+  readonly flow: Flow;
+}
+
 export interface Change {
   readonly name: string;
   /** Absent: there is none any more. */
@@ -98,6 +114,7 @@ const letters = {
   limit: 'g',
   queue: 'q',
   task: 't',
+  flow: 'w',
 } as const;
 
 export function nameOf(kind: Kind, account: string, key: string): string {

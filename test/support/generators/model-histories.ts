@@ -77,6 +77,9 @@ const mix: Mix = {
   'task.change': 3,
   'task.get': 2,
   'task.list': 2,
+  'flow.set': 2,
+  'flow.delete': 1,
+  'flow.get': 1,
   'account.usage': 3,
 };
 const chances = {
