@@ -27,6 +27,7 @@ export const kinds = {
   queue: 0x71, // q
   share: 0x68, // h: leases of locks that several hold
   audit: 0x61, // a
+  script: 0x6a, // j
   deletion: 0x78, // x: accounts that are being deleted
 } as const;
 

@@ -60,9 +60,9 @@ export interface CallSpec<Parameters extends QueryParameters, Made> {
   readonly withoutAny?: string;
   /**
    * `value`: the body is JSON, or with `?as=text` a string. `policy`: it is the policy of a queue. `lines`: it has lines of
-   * an export. Absent: the call takes no body.
+   * an export. `source`: it is the source of a script. Absent: the call takes no body.
    */
-  readonly body?: 'value' | 'policy' | 'lines';
+  readonly body?: 'value' | 'policy' | 'lines' | 'source';
   readonly command: (given: GivenToCall<Parameters>) => Made;
 }
 

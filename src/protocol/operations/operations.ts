@@ -42,6 +42,16 @@ import { ackSection, extendSection, nackSection } from './queue-receipts.ts';
 import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
+import {
+  answerSection,
+  sameSection,
+  scriptCalls,
+  scriptGet,
+  scriptList,
+  scriptSection,
+  type ScriptGet,
+  type ScriptList,
+} from './script.ts';
 import { opsSection } from './string-op.ts';
 import { accountUsage, usageCalls, type AccountUsage } from './usage.ts';
 import { watchKeyCommand, watchLockCommand, type WatchKey, type WatchLock } from './watch.ts';
@@ -70,6 +80,9 @@ export const sections = {
   audit: auditSection,
   wipe: wipeSection,
   load: loadSection,
+  same: sameSection,
+  script: scriptSection,
+  answer: answerSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -120,6 +133,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
+  const { same, script, answer } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -144,6 +158,9 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (unlocks !== undefined) bits |= 1048576;
   if (wipe !== undefined) bits |= 2097152;
   if (load !== undefined) bits |= 4194304;
+  if (same !== undefined) bits |= 8388608;
+  if (script !== undefined) bits |= 16777216;
+  if (answer !== undefined) bits |= 33554432;
   return bits;
 }
 
@@ -173,13 +190,14 @@ export function bySections<Made>(make: (present: (section: { readonly name: Sect
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type PageCommand = KvList | CounterList | LockList | QueueList | AccountList | LockLongest;
+export type PageCommand = KvList | CounterList | LockList | QueueList | ScriptList | AccountList | LockLongest;
 /** Those, and what else is put together from all shards as of one moment. */
 export type ListCommand = PageCommand | AccountUsage | AccountExport;
 /** Commands that keys decide about. */
 type KeyCommand =
   | QueueStat
   | QueuePeek
+  | ScriptGet
   | LockInspect
   | LockLine
   | AuditList
@@ -202,6 +220,8 @@ export const commands = {
   'queue.list': queueList,
   'queue.stat': queueStat,
   'queue.peek': queuePeek,
+  'script.list': scriptList,
+  'script.get': scriptGet,
   'watch.key': watchKeyCommand,
   'watch.lock': watchLockCommand,
   'account.usage': accountUsage,
@@ -220,6 +240,7 @@ export const calls = {
   ...mutexCalls,
   ...limitCalls,
   ...queueCalls,
+  ...scriptCalls,
   ...usageCalls,
   ...accountCalls,
 } as const;
@@ -227,11 +248,13 @@ export type CallName = keyof typeof calls;
 
 /**
  * The format of a reply: `batch` is that of `POST /db/:acc`; `ops` has the results of `ops` alone, as flat text (see
- * `opsBody`); each other format belongs to one call.
+ * `opsBody`); `script.read` is what a script reads, `script.call` its commit; each other format belongs to one call.
  */
 export type ReplyFormat =
   | 'batch'
   | 'ops'
+  | 'script.call'
+  | 'script.read'
   | { [Name in CallName]: MadeBy<Name> extends { kind: 'batch' } ? Name : never }[CallName];
 type MadeBy<Name extends CallName> = ReturnType<(typeof calls)[Name]['command']>;
 

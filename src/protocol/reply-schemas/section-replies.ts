@@ -111,6 +111,9 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   audit: {},
   wipe: {},
   load: {},
+  same: { failures: ['version_mismatch'] },
+  script: { failures: ['version_mismatch'] },
+  answer: {},
 };
 
 /** The reply to one batch. */

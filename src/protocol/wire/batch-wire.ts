@@ -151,11 +151,13 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
 function membersIn(batch: Batch): number {
   const { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
+  const { same, script, answer } = batch;
   let which = lock === undefined ? 0 : hasLock;
   if (lock !== undefined && (lock.read !== undefined || lock.limit !== undefined)) which |= isShared;
   if (unlock !== undefined) which |= hasUnlock;
-  const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range ?? wipe ?? load;
-  if ((first ?? ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit ?? locks ?? unlocks) !== undefined)
+  const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range ?? wipe ?? load ?? script;
+  const second = first ?? same ?? answer;
+  if ((second ?? ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit ?? locks ?? unlocks) !== undefined)
     which |= hasRest;
   return which;
 }
@@ -174,6 +176,7 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
 function restOf(batch: Batch): string {
   const { guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
+  const { same, script, answer } = batch;
   const queue = { ack, nack, extend, dequeue, enqueue, queueChange };
   const rest = {
     guard,
@@ -189,6 +192,9 @@ function restOf(batch: Batch): string {
     unlocks,
     wipe,
     load,
+    same,
+    script,
+    answer,
     ...queue,
   };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);

@@ -15,6 +15,7 @@ import { mediaType } from '../media-type.ts';
 import { batchCommand, parseBatches } from './batch.ts';
 import { parseJson } from './json.ts';
 import { validator } from './validate.ts';
+import { readSource, scriptCallBody, type ScriptCallBody } from './script-call.ts';
 import { parseWatch, watchAsk, type WatchAsk } from './watch.ts';
 
 interface BodyKinds {
@@ -32,6 +33,13 @@ interface BodyKinds {
   readonly policy: { readonly given: object; readonly read: string };
   /** Lines of an export, as JSON text of what they put. */
   readonly lines: { readonly given: object; readonly read: string };
+  /** The source of a script. */
+  readonly source: { readonly given: object; readonly read: string };
+  /** The call of a script. */
+  readonly call: {
+    readonly given: { readonly stored: boolean; readonly header: IdempotencyOptions | undefined };
+    readonly read: ScriptCallBody;
+  };
   readonly watch: { readonly given: { readonly account: AccountId }; readonly read: WatchAsk };
 }
 
@@ -65,6 +73,8 @@ const readers: Readers = {
     return jsonText(value, 'body', { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' });
   },
   lines: (text, _, limits) => JSON.stringify(readLines(lines(parseJson(text, 'a page of an export')), limits)),
+  source: (text) => readSource(text),
+  call: (text, given, limits) => scriptCallBody(text, given, limits),
   policy: (text) => JSON.stringify(policy(parseJson(text, 'a policy'))),
   watch: (text, { account }, limits) => watchAsk(parseWatch(text), account, limits),
 };

@@ -50,6 +50,14 @@ import {
 } from './queue.ts';
 import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
+import {
+  answerBehaviour,
+  getScript,
+  listScripts,
+  sameBehaviour,
+  scriptBehaviour,
+  scriptFormats,
+} from './script.ts';
 import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
 import { countAccount } from './usage.ts';
@@ -78,6 +86,9 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   audit: auditBehaviour,
   wipe: wipeBehaviour,
   load: loadBehaviour,
+  same: sameBehaviour,
+  script: scriptBehaviour,
+  answer: answerBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -88,6 +99,7 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...limitFormats,
   ...queueFormats,
   ...queueChangeFormats,
+  ...scriptFormats,
   ...accountFormats,
 };
 
@@ -96,6 +108,7 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'counter.list': listCounters,
   'lock.list': listLocks,
   'queue.list': listQueues,
+  'script.list': listScripts,
   'account.usage': countAccount,
   'account.export': exportAccount,
   'account.list': listAccounts,
@@ -112,6 +125,8 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.list': replyPage,
   'queue.stat': statQueue,
   'queue.peek': peekQueue,
+  'script.list': replyPage,
+  'script.get': getScript,
   'watch.key': watchKey,
   'watch.lock': watchLock,
   'account.usage': replyPage,

@@ -1,0 +1,57 @@
+/**
+ * The sources of stored scripts that a front end has read. Each call asks the shard which version is the current one, and
+ * gets its source only if it is not known here.
+ */
+import { hash } from 'node:crypto';
+import type { AccountId } from '../protocol/ids.ts';
+
+const bytesMax = 8 * 1024 * 1024;
+
+export interface KnownScript {
+  readonly version: number;
+  readonly source: string;
+  readonly sourceID: string;
+}
+
+export class KnownScripts {
+  /** Those used last are last. */
+  readonly #scripts = new Map<string, KnownScript>();
+  #bytes = 0;
+
+  get(account: AccountId, name: string, version: number | undefined): KnownScript | undefined {
+    const place = placeOf(account, name, version);
+    const script = this.#scripts.get(place);
+    if (script === undefined) return undefined;
+    this.#scripts.delete(place);
+    this.#scripts.set(place, script);
+    return script;
+  }
+
+  /** @param version that the call has named; undefined: the current one */
+  add(account: AccountId, name: string, version: number | undefined, script: KnownScript): void {
+    const place = placeOf(account, name, version);
+    this.#drop(place);
+    this.#scripts.set(place, script);
+    this.#bytes += bytesOf(place, script);
+    while (this.#bytes > bytesMax) this.#drop(this.#scripts.keys().next().value!);
+  }
+
+  #drop(place: string): void {
+    const script = this.#scripts.get(place);
+    if (script === undefined) return;
+    this.#scripts.delete(place);
+    this.#bytes -= bytesOf(place, script);
+  }
+}
+
+export function sourceIDOf(account: AccountId, source: string): string {
+  return `${account}\0${hash('sha256', source, 'base64url')}`;
+}
+
+function placeOf(account: AccountId, name: string, version: number | undefined): string {
+  return `${account}\0${name}\0${version ?? ''}`;
+}
+
+function bytesOf(place: string, { source }: KnownScript): number {
+  return 2 * (place.length + source.length) + 200;
+}
