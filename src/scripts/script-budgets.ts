@@ -96,7 +96,11 @@ function resting(restMs: number): Failure {
   const message =
     `Scripts of this account had to be killed ${scriptKillsMax} times within a minute; none is run for ` +
     `${Math.ceil(restMs / 1000)} s.`;
-  return failure('rate_limited', message, { Quota: 'script_kills', Limit: scriptKillsMax, RetryAfterMs: Math.ceil(restMs) });
+  return failure('rate_limited', message, {
+    Quota: 'script_kills',
+    Limit: scriptKillsMax,
+    RetryAfterMs: Math.ceil(restMs),
+  });
 }
 
 function tooMuch(perSecond: number, waitMs: number): Failure {

@@ -139,7 +139,8 @@ export function checksOf({ reads, ends }: Moment, looked: ScriptNeeds | undefine
 }
 
 function isLookedAt({ prefix, after, limit }: ScriptList, looked: ScriptNeeds | undefined): boolean {
-  const isThis = (other: ListNeed): boolean => other.prefix === prefix && other.after === after && other.limit === limit;
+  const isThis = (other: ListNeed): boolean =>
+    other.prefix === prefix && other.after === after && other.limit === limit;
   return looked === undefined || looked.lists.some(isThis);
 }
 

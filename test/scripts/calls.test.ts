@@ -68,8 +68,13 @@ test('a script that refuses, throws or does not compile has done nothing', async
   const refused = await send('POST', 'call/transfer', { Args: { from: 1, to: 2, amount: 1 } });
   assert.equal(refused.status, 409);
   const { Code, Reason, Details, Log } = refused.body;
-  assert.deepEqual({ Code, Reason, Details, Log }, { Code: 'script_refused', Reason: 'insufficient', Details: { balance: 0 }, Log: [] });
-  const thrown = await send('POST', 'eval', { Source: `export default (tx) => { tx.set('a', 1); tx.log('x'); null.a }` });
+  assert.deepEqual(
+    { Code, Reason, Details, Log },
+    { Code: 'script_refused', Reason: 'insufficient', Details: { balance: 0 }, Log: [] },
+  );
+  const thrown = await send('POST', 'eval', {
+    Source: `export default (tx) => { tx.set('a', 1); tx.log('x'); null.a }`,
+  });
   assert.deepEqual([thrown.status, thrown.body['Code']], [422, 'script_failed']);
   assert.equal((thrown.body['Error'] as { Name: string }).Name, 'TypeError');
   assert.deepEqual(thrown.body['Log'], ['x']);

@@ -1,11 +1,5 @@
 /** Runs scripts in this thread, as they are: for tests of what stands around them. No script of a stranger may get here. */
-import type {
-  ScriptFault,
-  ScriptNeeds,
-  ScriptOutcome,
-  ScriptPool,
-  ScriptRun,
-} from '../../src/scripts/script-run.ts';
+import type { ScriptFault, ScriptNeeds, ScriptOutcome, ScriptPool, ScriptRun } from '../../src/scripts/script-run.ts';
 
 type Tx = ReturnType<typeof txOf>;
 type Main = (tx: Tx, args: unknown) => unknown;
@@ -56,7 +50,9 @@ function compile(source: string): { main?: Main; fault?: ScriptFault } {
 /** What the run of a script comes to, without any thread. */
 export function runNatively(run: ScriptRun): ScriptOutcome {
   const cpuMs = 0.05;
-  const state = { looked: { keys: new Set<string>(), counters: new Set<string>(), lists: [] as ScriptNeeds['lists'][number][] } };
+  const state = {
+    looked: { keys: new Set<string>(), counters: new Set<string>(), lists: [] as ScriptNeeds['lists'][number][] },
+  };
   const operations: Record<string, unknown[]> = {};
   const log: string[] = [];
   const reads = (): ScriptNeeds => ({
@@ -95,7 +91,9 @@ function txOf(run: ScriptRun, looked: Looked, operations: Record<string, unknown
     looked.keys.add(key);
     if (!(key in entries)) throw new Needs();
     const found = entries[key];
-    return found === null || found === undefined ? undefined : { value: JSON.parse(found.value), version: found.version };
+    return found === null || found === undefined
+      ? undefined
+      : { value: JSON.parse(found.value), version: found.version };
   };
   const get = (key: string): unknown => (own.has(key) ? own.get(key) : entry(key)?.value);
   return {

@@ -65,7 +65,16 @@ export interface AppOptions {
   readonly index: number;
   readonly counters: Pick<
     SharedCounters,
-    'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup' | 'adminViewers' | 'reload' | 'scriptBudgets' | 'scriptCounts'
+    | 'metrics'
+    | 'rates'
+    | 'accounts'
+    | 'clock'
+    | 'lostLogLines'
+    | 'backup'
+    | 'adminViewers'
+    | 'reload'
+    | 'scriptBudgets'
+    | 'scriptCounts'
   >;
   /** Of this thread, if it counts already. */
   readonly accounts?: AccountCounts;

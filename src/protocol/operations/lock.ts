@@ -161,7 +161,10 @@ export function unlockScope({ fence, owner }: UnlockOperation): 'force' | 'write
   return fence === undefined && owner === undefined ? 'force' : 'write';
 }
 
-export const guardItem = Type.Object({ LockID: keyField, Lock: fenceField }, { ...closed, expected: '{"LockID","Lock"}' });
+export const guardItem = Type.Object(
+  { LockID: keyField, Lock: fenceField },
+  { ...closed, expected: '{"LockID","Lock"}' },
+);
 
 export const guardSection = listSection<GuardOperation, never>({
   body: 'Guard',

@@ -63,6 +63,7 @@ export const sections = {
   lock: lockSection,
   locks: locksSection,
   check: checkSection,
+  same: sameSection,
   ack: ackSection,
   nack: nackSection,
   extend: extendSection,
@@ -80,7 +81,6 @@ export const sections = {
   audit: auditSection,
   wipe: wipeSection,
   load: loadSection,
-  same: sameSection,
   script: scriptSection,
   answer: answerSection,
 } as const;

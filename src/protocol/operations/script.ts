@@ -109,11 +109,13 @@ export const sameSection = singleSection<readonly SameOperation[], never>({
 
 /** What all of their prefixes begin with: a transaction holds all below it. */
 export function commonPrefix(pages: readonly Pick<SameOperation, 'prefix'>[]): string {
-  return pages.map(({ prefix }) => prefix).reduce((common, prefix) => {
-    let length = 0;
-    while (length < common.length && common.charCodeAt(length) === prefix.charCodeAt(length)) length += 1;
-    return common.slice(0, length);
-  });
+  return pages
+    .map(({ prefix }) => prefix)
+    .reduce((common, prefix) => {
+      let length = 0;
+      while (length < common.length && common.charCodeAt(length) === prefix.charCodeAt(length)) length += 1;
+      return common.slice(0, length);
+    });
 }
 
 export const scriptCalls = {

@@ -4,6 +4,7 @@ import { compareUtf8 } from './state.ts';
 import type { CounterList } from '../../../src/protocol/operations/counter.ts';
 import type { KvList } from '../../../src/protocol/operations/kv-pages.ts';
 import type { LockList } from '../../../src/protocol/operations/lock.ts';
+import type { ScriptList } from '../../../src/protocol/operations/script.ts';
 import type { QueueList } from '../../../src/protocol/operations/queue-calls.ts';
 
 const kinds = {
@@ -11,12 +12,13 @@ const kinds = {
   'counter.list': ['counter', 'Counters'],
   'lock.list': ['lock', 'Locks'],
   'queue.list': ['queue', 'Queues'],
+  'script.list': ['script', 'Scripts'],
 } as const;
 
 /** `row` shows one key; undefined: there is nothing to list under it. */
 export function page(
   at: Moment,
-  call: KvList | CounterList | LockList | QueueList,
+  call: KvList | CounterList | LockList | QueueList | ScriptList,
   row: (key: string) => object | undefined,
 ): Outcome {
   const { account, prefix, after, limit } = call;

@@ -6,9 +6,9 @@ import { Span, type Body, type Json } from './expected.ts';
 import { nextOf, type QueueEntry } from './queue-state.ts';
 import type { Contents } from './moment.ts';
 
-export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue';
+export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue' | 'script';
 
-export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry;
+export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | ScriptEntry;
 
 export interface KvEntry {
   readonly version: number;
@@ -65,6 +65,11 @@ export interface Ended {
   readonly shared?: true;
 }
 
+/** The newest version first. */
+export interface ScriptEntry {
+  readonly versions: readonly { readonly version: number; readonly at: Span; readonly source: string }[];
+}
+
 export interface StoredEntry {
   readonly fingerprint: string;
   /** What was answered, or what should have been. */
@@ -89,6 +94,7 @@ const letters = {
   stored: 'i',
   limit: 'g',
   queue: 'q',
+  script: 'j',
 } as const;
 
 export function nameOf(kind: Kind, account: string, key: string): string {

@@ -32,6 +32,7 @@ export class LearningHabits extends Habits {
       queue: named('q'),
       id: named('i', things * 4),
       limit: named('g', 2),
+      script: named('j', 2),
     };
   }
 

@@ -1,14 +1,11 @@
 /** `POST /db/:acc/call/:name` and `POST /db/:acc/eval`: their bodies, and the body that stores a script. */
 import { Type } from 'typebox';
+import { anyJson, closed, jsonText, keyField, listField, readKey } from '../../../protocol/operations/fields.ts';
 import {
-  anyJson,
-  closed,
-  jsonText,
-  keyField,
-  listField,
-  readKey,
-} from '../../../protocol/operations/fields.ts';
-import { idempotencySchema, readIdempotency, type IdempotencyOptions } from '../../../protocol/operations/idempotency.ts';
+  idempotencySchema,
+  readIdempotency,
+  type IdempotencyOptions,
+} from '../../../protocol/operations/idempotency.ts';
 import { guardItem, readGuard } from '../../../protocol/operations/lock.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import type { ScriptRequest } from '../../../scripts/script-call.ts';

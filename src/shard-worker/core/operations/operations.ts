@@ -50,14 +50,7 @@ import {
 } from './queue.ts';
 import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
-import {
-  answerBehaviour,
-  getScript,
-  listScripts,
-  sameBehaviour,
-  scriptBehaviour,
-  scriptFormats,
-} from './script.ts';
+import { answerBehaviour, getScript, listScripts, sameBehaviour, scriptBehaviour, scriptFormats } from './script.ts';
 import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
 import { countAccount } from './usage.ts';
@@ -69,6 +62,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   lock: lockBehaviour,
   locks: locksBehaviour,
   check: checkBehaviour,
+  same: sameBehaviour,
   ack: ackBehaviour,
   nack: nackBehaviour,
   extend: extendBehaviour,
@@ -86,7 +80,6 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   audit: auditBehaviour,
   wipe: wipeBehaviour,
   load: loadBehaviour,
-  same: sameBehaviour,
   script: scriptBehaviour,
   answer: answerBehaviour,
 };

@@ -38,7 +38,12 @@ export const scriptBehaviour: SectionBehaviour<'script'> = {
       return before === undefined ? 'missing' : 'deleted';
     }
     const older = before === undefined ? [] : olderBehind(JSON.parse(before.value) as StoredScript, before.rev);
-    writeSet.put({ kind: kinds.script, key, till: 0, value: storedScript({ AtMs: now, Source: source, Older: older }) });
+    writeSet.put({
+      kind: kinds.script,
+      key,
+      till: 0,
+      value: storedScript({ AtMs: now, Source: source, Older: older }),
+    });
     return 'stored';
   },
 };
@@ -110,14 +115,18 @@ export const sameBehaviour: SectionBehaviour<'same'> = {
 };
 
 /** Returns the first key of this shard that has another version, is new, or is gone. */
-function movedIn({ state, account, now }: BatchEvaluation, { prefix, after, last, rows }: SameOperation): string | undefined {
+function movedIn(
+  { state, account, now }: BatchEvaluation,
+  { prefix, after, last, rows }: SameOperation,
+): string | undefined {
   const own = rows.filter(([key]) => state.owns(account, key));
   let next = 0;
   for (const { key, entry } of state.entries.range(kinds.kv, account, prefix, after)) {
     if (hasLapsed(entry, now)) continue;
     const row = own[next];
     if (row === undefined && last !== undefined && isBeyond(key, last)) return undefined;
-    if (row === undefined || row[0] !== key || row[1] !== entry.rev) return row === undefined ? key : row[0];
+    if (row === undefined || row[0] !== key) return row === undefined || isBeyond(row[0], key) ? key : row[0];
+    if (row[1] !== entry.rev) return key;
     next += 1;
     if (next === own.length && last === key) return undefined;
   }
