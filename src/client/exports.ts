@@ -45,6 +45,16 @@ export type {
   SendOptions,
   SendResult,
 } from './queue-batch.ts';
+export type {
+  ScriptCallOptions,
+  ScriptChangeOptions,
+  ScriptEvalOptions,
+  ScriptGetOptions,
+  ScriptInfo,
+  ScriptResult,
+  Scripts,
+  StoredScript,
+} from './scripts.ts';
 export type { Queue, Queues } from './queue.ts';
 export type {
   PeekedMessage,
