@@ -40,7 +40,7 @@ export function fakeScriptPool({ before, outcome }: FakePoolOptions = {}): Scrip
 function compile(source: string): { main?: Main; fault?: ScriptFault } {
   try {
     // oxlint-disable-next-line typescript/no-implied-eval -- that is what it is for
-    const main = new Function(`return (${source.replace(/export default/, '').replace(/;\s*$/, '')})`)() as Main;
+    const main = new Function(`return (${source.replace(/export default/, '').replace(/;\s*$/, '')}\n)`)() as Main;
     return typeof main === 'function' ? { main } : { fault: { name: 'SyntaxError', message: 'no default export' } };
   } catch (error) {
     return { fault: { name: 'SyntaxError', message: String((error as Error).message), line: 1, column: 1 } };
