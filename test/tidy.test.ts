@@ -26,6 +26,7 @@ const levels = [
   'shard-worker',
   'backup',
   'router',
+  'scripts',
   'front-end',
   'main',
 ] as const;
@@ -164,7 +165,12 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
     'src/front-end/http/sockets/unread-replies.ts',
     'src/front-end/resp/output.ts',
   ]);
-  assertOnlyIn(/\bMath\.random\b/, ['src/client/dragon-lock.ts', 'src/cli/raw-calls.ts']);
+  assertOnlyIn(/\bMath\.random\b/, [
+    'src/client/dragon-lock.ts',
+    'src/cli/raw-calls.ts',
+    // Scripts have another one.
+    'src/scripts/machine/prelude.ts',
+  ]);
   assertOnlyIn(/\brandomBytes\b.*'node:crypto'/, [
     'src/main/data-directory/open-data-directory.ts',
     'src/main/server.ts',
@@ -186,6 +192,8 @@ test('files are touched in few places', () => {
     'src/shared/thread-priority.ts',
     'src/shared/reserved-disk.ts',
     'src/shared/raw-output.ts',
+    // The virtual machine, which is a file of its package.
+    'src/scripts/machine/quickjs-module.ts',
     'src/storage/lmdb/lmdb-store.ts',
     'src/main/config/config.ts',
     'src/main/data-directory/data-directory-lock.ts',

@@ -8,5 +8,6 @@ export const workerUrls = {
   frontEnd: threadFile(import.meta.url, '../front-end/front-end-thread'),
   journal: threadFile(import.meta.url, '../journal/journal-thread'),
   scripts: threadFile(import.meta.url, '../front-end/resp/scripts/script-thread'),
+  scriptPool: threadFile(import.meta.url, '../scripts/threads/script-thread'),
   shard: threadFile(import.meta.url, '../shard-worker/shard-thread'),
 } as const;
