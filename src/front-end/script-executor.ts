@@ -11,9 +11,10 @@ import { ScriptExecutor } from '../scripts/executor.ts';
 import { ScriptBudgets } from '../scripts/script-budgets.ts';
 import type { ScriptRequest } from '../scripts/script-call.ts';
 import { ScriptCounts } from '../scripts/script-counts.ts';
-import type { ScriptPool } from '../scripts/script-run.ts';
 import { processMs, readClock } from '../shared/clock.ts';
-import { scriptOperationsMax, type Limits } from '../shared/limits.ts';
+import type { ScriptPool } from '../scripts/script-run.ts';
+import { scriptOperationsMax } from '../scripts/script-limits.ts';
+import type { Limits } from '../shared/limits.ts';
 import { ByteBudget } from './byte-budget.ts';
 import type { Config } from './config-schema.ts';
 import { batchCommand } from './http/parse/batch.ts';
@@ -26,19 +27,19 @@ export interface FrontEndScripts {
   readonly boot: string;
   readonly counters: Pick<SharedCounters, 'clock' | 'scriptBudgets' | 'scriptCounts'>;
   readonly accounts: AccountCounts;
-  readonly startScripts?: () => ScriptPool;
+  readonly scriptPool?: ScriptPool | undefined;
   readonly log: { error(details: object, message: string): void };
 }
 
 /** @returns undefined: scripts are not run */
 export function scriptExecutor(options: FrontEndScripts): ScriptExecutor | undefined {
-  const { config, dispatcher, index, boot, counters, accounts, startScripts, log } = options;
+  const { config, dispatcher, index, boot, counters, accounts, scriptPool, log } = options;
   const { limits, scripts, http } = config;
-  if (startScripts === undefined || scripts.threads === 0) return undefined;
+  if (scriptPool === undefined) return undefined;
   const bytesMax = limits.arriving_bytes_max / http.threads;
   return new ScriptExecutor({
     dispatcher,
-    startPool: startScripts,
+    pool: scriptPool,
     toBatch: (operations, { account }) => scriptBatch(operations, account, limits),
     accounts,
     budgets: new ScriptBudgets(counters.scriptBudgets, scripts.account_cpu_ms_per_second, processMs),

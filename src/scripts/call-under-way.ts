@@ -15,16 +15,18 @@ import { failure } from '../protocol/errors.ts';
 import { isFailure, type Reply } from '../protocol/replies.ts';
 import type { Revision } from '../protocol/ids.ts';
 import type { IdempotencyRequest } from '../protocol/operations/idempotency.ts';
-import type { Batch, Command } from '../protocol/operations/operations.ts';
+import type { Batch } from '../protocol/operations/operations.ts';
 import { Refusal } from '../protocol/refusal.ts';
 import type { AccountUse } from '../router/account-counts.ts';
-import type { Cancelable, Dispatcher, ReplySink } from '../router/dispatcher.ts';
-import { scriptCpuMsDefault, scriptKeysMax, scriptRoundsMax, scriptTriesMax } from '../shared/limits.ts';
+import type { Dispatcher } from '../router/dispatcher.ts';
+import { scriptCpuMsDefault } from '../shared/limits.ts';
 import { quoted } from '../shared/text.ts';
-import { sourceIDOf, type KnownScript, type KnownScripts } from './known-scripts.ts';
+import { CallRequests, movedIn } from './call-requests.ts';
+import type { KnownScript, KnownScripts } from './known-scripts.ts';
 import type { RunQueue } from './run-queue.ts';
 import type { ScriptBudgets } from './script-budgets.ts';
-import { CallFailed, fail, scriptFailed, type ScriptRequest } from './script-call.ts';
+import { CallFailed, fail, failureOf, scriptFailed, type ScriptRequest } from './script-call.ts';
+import { scriptKeysMax, scriptRoundsMax, scriptTriesMax } from './script-limits.ts';
 import { checksOf, momentOf, readBatches, Wanted, type Moment } from './script-reads.ts';
 import type { ScriptCounts } from './script-counts.ts';
 import type { ScriptNeeds, ScriptOutcome, ScriptPool } from './script-run.ts';
@@ -36,7 +38,7 @@ const turnsFrom = 3;
 /** What all calls of a front end share. */
 export interface CallContext {
   readonly dispatcher: Dispatcher;
-  readonly pool: () => ScriptPool;
+  readonly pool: ScriptPool;
   /** Checks the operations of a script as a body of `POST /db/:acc`. @throws Refusal */
   readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptRequest) => Batch;
   readonly known: KnownScripts;
@@ -71,14 +73,13 @@ export class CallUnderWay {
   #rev = 0 as Revision;
   #tries = 0;
   #cpuMs = 0;
-  /** What it has asked for and has no reply to. */
-  readonly #asked = new Set<Asked>();
-  #over: CallFailed | undefined;
+  readonly #requests: CallRequests;
 
   constructor(context: CallContext, call: BegunCall) {
     this.#context = context;
     this.#call = call;
     const { keys, idempotency } = call.request;
+    this.#requests = new CallRequests(context.dispatcher, call.bytes);
     this.#wanted = new Wanted(keys);
     this.#look = idempotency && { ...idempotency, fingerprint: call.fingerprint, look: true };
   }
@@ -89,9 +90,7 @@ export class CallUnderWay {
 
   /** Ends the call at its next step, or where it waits. What it has committed stays. */
   end(reply: Reply): void {
-    this.#over ??= new CallFailed(reply);
-    for (const asked of this.#asked) asked.giveUp(this.#over);
-    this.#asked.clear();
+    this.#requests.end(reply);
   }
 
   /** @returns the reply */
@@ -119,12 +118,7 @@ export class CallUnderWay {
     const keys = new Set(this.#tries < turnsFrom ? [] : moved);
     if (turns.any) for (const key of this.#wanted.keys) if (turns.isTaken(account, key)) keys.add(key);
     if (keys.size === 0) return this.#try();
-    const end = await turns.take(
-      account,
-      keys,
-      (command) => this.#ask(command),
-      (command) => this.#tell(command),
-    );
+    const end = await turns.take(account, keys, this.#requests);
     try {
       return await this.#try();
     } finally {
@@ -155,7 +149,7 @@ export class CallUnderWay {
     const { account } = this.#call.request;
     const batches = readBatches(account, this.#wanted, this.#look);
     const script = this.#findScript();
-    const [, ...replies] = await Promise.all([script, ...batches.map((batch) => this.#ask(batch))]);
+    const [, ...replies] = await Promise.all([script, ...batches.map((batch) => this.#requests.ask(batch))]);
     for (const reply of replies) {
       if (reply.replayed === true) return reply;
       if (reply.outcome === 'too_large') {
@@ -172,26 +166,10 @@ export class CallUnderWay {
 
   /** With the first read: which source it is. */
   async #findScript(): Promise<void> {
-    const { known } = this.#context;
-    const { account, name, version, source } = this.#call.request;
     if (this.#script !== undefined) return;
-    if (name === undefined) {
-      this.#script = { version: 0, source: source!, sourceID: sourceIDOf(account, source!) };
-      return;
-    }
-    const before = known.get(account, name, version);
-    const asked = before === undefined ? {} : { known: before.version };
-    const wanted = version === undefined ? {} : { version };
-    const reply = await this.#ask({ kind: 'script.get', account, id: name, ...wanted, ...asked });
-    if (isFailure(reply.outcome)) throw new CallFailed(reply);
-    this.#seen(reply.rev);
-    const found = JSON.parse(reply.body) as { readonly Version: number; readonly Source?: string };
-    if (found.Source === undefined) {
-      this.#script = before!;
-      return;
-    }
-    this.#script = { version: found.Version, source: found.Source, sourceID: sourceIDOf(account, found.Source) };
-    known.add(account, name, version, this.#script);
+    const { script, rev } = await this.#context.known.find(this.#call.request, this.#requests);
+    this.#script = script;
+    this.#seen(rev);
   }
 
   async #run({ reads }: Moment): Promise<ScriptOutcome> {
@@ -200,15 +178,15 @@ export class CallUnderWay {
     const { account, args, cpuMs = scriptCpuMsDefault } = request;
     await runs.enter(use);
     try {
-      if (this.#over !== undefined) throw this.#over;
+      this.#requests.throwIfOver();
       const refused = budgets.refusal(account);
       if (refused !== undefined) return this.#fail(refused);
       const { source, sourceID } = this.#script!;
-      const outcome = await pool().run({ sourceID, source, account, args, now, seed, cpuMs, reads });
+      const outcome = await pool.run({ sourceID, source, account, args, now, seed, cpuMs, reads });
       this.#cpuMs += outcome.cpuMs;
       budgets.charge(account, outcome.cpuMs, outcome.kind === 'killed');
       counts.ran(outcome.cpuMs, outcome.kind === 'killed');
-      if (this.#over !== undefined) throw this.#over;
+      this.#requests.throwIfOver();
       return outcome;
     } finally {
       runs.leave(use);
@@ -216,39 +194,26 @@ export class CallUnderWay {
   }
 
   async #ended(moment: Moment, outcome: Ended): Promise<Reply | ReadonlySet<string>> {
-    switch (outcome.kind) {
-      case 'done':
-        return this.#commit(moment, outcome);
-      case 'refused': {
-        const { reason, details, log, reads } = outcome;
-        const Details: unknown = details === undefined ? undefined : JSON.parse(details);
-        const message = `The script refused: ${reason}; nothing was done.`;
-        const refused = { Reason: reason, ...(details !== undefined && { Details }), Log: log };
-        return this.#unless(moment, reads, failure('script_refused', message, refused));
-      }
-      case 'failed':
-        return this.#unless(moment, undefined, scriptFailed(outcome.error, outcome.log));
-      case 'timeout': {
-        const most = this.#call.request.cpuMs ?? scriptCpuMsDefault;
-        const message = `The script took more than ${most} ms of CPU time; it was ended, and nothing was done.`;
-        return this.#fail(failure('script_timeout', message, { CPUMs: outcome.cpuMs, Log: outcome.log }));
-      }
-      case 'killed': {
-        const message = 'The script could not be interrupted; its thread was killed, and nothing was done.';
-        return this.#fail(failure('script_timeout', message, { CPUMs: outcome.cpuMs, Killed: true }));
-      }
-    }
+    if (outcome.kind === 'done') return this.#commit(moment, outcome);
+    const why = failureOf(outcome, this.#call.request.cpuMs ?? scriptCpuMsDefault);
+    // What took too long says nothing of what it has read.
+    if (moment.one || outcome.kind === 'timeout' || outcome.kind === 'killed') return this.#fail(why);
+    return this.#unless(moment, outcome.kind === 'refused' ? outcome.reads : undefined, why);
   }
 
-  /** Fails, if what the run has seen was of one moment, or is the same still. */
+  /** Fails, if what the run has seen is the same still. */
   async #unless(
     moment: Moment,
     looked: ScriptNeeds | undefined,
     why: Parameters<typeof fail>[1],
   ): Promise<ReadonlySet<string>> {
-    if (moment.one) return this.#fail(why);
     const { account } = this.#call.request;
-    const checked = await this.#ask({ kind: 'batch', account, format: 'script.call', ...checksOf(moment, looked) });
+    const checked = await this.#requests.ask({
+      kind: 'batch',
+      account,
+      format: 'script.call',
+      ...checksOf(moment, looked),
+    });
     this.#seen(checked.rev);
     return movedIn(checked) ?? this.#fail(why);
   }
@@ -265,7 +230,7 @@ export class CallUnderWay {
     }
     const own: Partial<Batch> = writes ? this.#batchOf(operations) : {};
     const guards = [...(own.guard ?? []), ...guard];
-    const reply = await this.#ask({
+    const reply = await this.#requests.ask({
       ...own,
       kind: 'batch',
       account,
@@ -310,7 +275,7 @@ export class CallUnderWay {
   /** A call that has read nothing depends on no revision: it has that of now. */
   #anyRead(): Promise<Reply> {
     const { account } = this.#call.request;
-    return this.#ask({ kind: 'batch', account, format: 'script.call', get: ['-'] });
+    return this.#requests.ask({ kind: 'batch', account, format: 'script.call', get: ['-'] });
   }
 
   #seen(rev: Revision): void {
@@ -328,54 +293,4 @@ export class CallUnderWay {
       return (error as CallFailed).reply;
     }
   }
-
-  #ask(command: Command): Promise<Reply> {
-    if (this.#over !== undefined) return Promise.reject(this.#over);
-    return new Promise((resolve, reject) => {
-      const deliver = (reply: Reply): void => {
-        this.#asked.delete(asked);
-        resolve(reply);
-      };
-      const asked = new Asked(this.#call.bytes, deliver, reject);
-      this.#asked.add(asked);
-      asked.cancelable = this.#context.dispatcher.request(command, asked);
-    });
-  }
-
-  #tell(command: Command): void {
-    this.#context.dispatcher.request(command, { disconnected: false, deliver: () => {} });
-  }
-}
-
-/** A request of the call. Once it is given up, a mutex that it is given goes back. */
-class Asked implements ReplySink {
-  readonly bytes: number;
-  readonly deliver: (reply: Reply) => void;
-  readonly #reject: (reason: CallFailed) => void;
-  cancelable: Cancelable | undefined;
-  disconnected = false;
-
-  constructor(bytes: number, deliver: (reply: Reply) => void, reject: (reason: CallFailed) => void) {
-    this.bytes = bytes;
-    this.deliver = deliver;
-    this.#reject = reject;
-  }
-
-  giveUp(reason: CallFailed): void {
-    this.disconnected = true;
-    this.cancelable?.cancel();
-    this.#reject(reason);
-  }
-}
-
-interface FailedBody {
-  readonly Failed?: readonly { readonly Field: string; readonly Key?: string }[];
-}
-
-/** Returns what has changed since it was read; undefined: nothing has. */
-function movedIn({ outcome, body }: Reply): ReadonlySet<string> | undefined {
-  if (!isFailure(outcome)) return undefined;
-  const { Failed = [] } = JSON.parse(body) as FailedBody;
-  const moved = Failed.filter(({ Field }) => Field.startsWith('Check[') || Field === 'Same');
-  return moved.length === 0 ? undefined : new Set(moved.flatMap(({ Key }) => Key ?? []));
 }

@@ -10,7 +10,7 @@ import type { Batch } from '../protocol/operations/operations.ts';
 import { failureReply, type Reply } from '../protocol/replies.ts';
 import type { AccountCounts } from '../router/account-counts.ts';
 import type { Cancelable, Dispatcher, ReplySink } from '../router/dispatcher.ts';
-import { scriptRunsMax, scriptWaitingMax } from '../shared/limits.ts';
+import { scriptRunsMax, scriptWaitingMax } from './script-limits.ts';
 import { CallUnderWay, type CallContext } from './call-under-way.ts';
 import { KnownScripts } from './known-scripts.ts';
 import { RunQueue } from './run-queue.ts';
@@ -28,8 +28,7 @@ export interface CallMemory {
 
 export interface ScriptExecutorOptions {
   readonly dispatcher: Dispatcher;
-  /** Makes the threads when the first script is compiled or run. */
-  readonly startPool: () => ScriptPool;
+  readonly pool: ScriptPool;
   /** See `CallContext`. */
   readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptRequest) => Batch;
   readonly accounts: AccountCounts;
@@ -53,7 +52,6 @@ export class ScriptExecutor {
   readonly #context: CallContext;
   readonly #memory: CallMemory;
   readonly #underWay = new Set<CallUnderWay>();
-  #pool: ScriptPool | undefined;
   #draining = false;
   #calls = 0;
 
@@ -65,7 +63,7 @@ export class ScriptExecutor {
       toBatch,
       budgets,
       counts,
-      pool: () => this.#threads(),
+      pool: options.pool,
       known: new KnownScripts(),
       turns: new Turns(),
       runs: new RunQueue(),
@@ -75,7 +73,7 @@ export class ScriptExecutor {
 
   /** Compiles a source. @returns what is wrong with it */
   check(source: string): Promise<ScriptFault | undefined> {
-    return this.#threads().check(source);
+    return this.#options.pool.check(source);
   }
 
   /** Reads before it returns, so that calls and other requests of a connection keep their order. */
@@ -122,7 +120,7 @@ export class ScriptExecutor {
   }
 
   async close(): Promise<void> {
-    await this.#pool?.close();
+    await this.#options.pool.close();
   }
 
   async #answer(call: CallUnderWay, sink: ReplySink): Promise<void> {
@@ -133,10 +131,6 @@ export class ScriptExecutor {
       return this.#options.onBug(error, sink);
     }
     if (!sink.disconnected) sink.deliver(reply);
-  }
-
-  #threads(): ScriptPool {
-    return (this.#pool ??= this.#options.startPool());
   }
 
   /** 32 bits that differ from call to call. */

@@ -3,7 +3,7 @@
  * served. Front ends do not wake each other, so each may have one run of an account whatever the others do.
  */
 import type { AccountUse } from '../router/account-counts.ts';
-import { scriptRunsMax } from '../shared/limits.ts';
+import { scriptRunsMax } from './script-limits.ts';
 
 interface Line {
   running: number;

@@ -9,7 +9,7 @@
 import { failure, type Failure } from '../protocol/errors.ts';
 import type { AccountId } from '../protocol/ids.ts';
 import { AccountTable } from '../shared/account-table.ts';
-import { scriptKillsMax, scriptKillsMs, scriptRestMs } from '../shared/limits.ts';
+import { scriptKillsMax, scriptKillsMs, scriptRestMs } from './script-limits.ts';
 
 const sets = 256;
 const places = sets * AccountTable.ways;

@@ -4,7 +4,8 @@ import { failure, type Failure } from '../protocol/errors.ts';
 import type { IdempotencyOptions } from '../protocol/operations/idempotency.ts';
 import type { GuardOperation } from '../protocol/operations/lock.ts';
 import { failureReply, type Reply } from '../protocol/replies.ts';
-import type { ScriptFault } from './script-run.ts';
+import { unreachable } from '../shared/assert.ts';
+import type { ScriptFault, ScriptOutcome } from './script-run.ts';
 
 export interface ScriptRequest {
   readonly account: AccountId;
@@ -53,4 +54,29 @@ export function scriptFailed(fault: ScriptFault, log?: readonly string[]): Failu
   const where = fault.line === undefined ? '' : ` (line ${fault.line}, column ${fault.column ?? 1})`;
   const message = `The script failed: ${fault.name}: ${fault.message}${where}; nothing was done.`;
   return failure('script_failed', message, { Error: faultOf(fault), ...(log !== undefined && { Log: log }) });
+}
+
+type Failed = Exclude<ScriptOutcome, { kind: 'done' | 'needs' }>;
+
+/** @param cpuMs that the run might take */
+export function failureOf(outcome: Failed, cpuMs: number): Failure {
+  switch (outcome.kind) {
+    case 'refused': {
+      const { reason, details, log } = outcome;
+      const told = { Reason: reason, ...(details !== undefined && { Details: JSON.parse(details) as unknown }) };
+      return failure('script_refused', `The script refused: ${reason}; nothing was done.`, { ...told, Log: log });
+    }
+    case 'failed':
+      return scriptFailed(outcome.error, outcome.log);
+    case 'timeout': {
+      const message = `The script took more than ${cpuMs} ms of CPU time; it was ended, and nothing was done.`;
+      return failure('script_timeout', message, { CPUMs: outcome.cpuMs, Log: outcome.log });
+    }
+    case 'killed': {
+      const message = 'The script could not be interrupted; its thread was killed, and nothing was done.';
+      return failure('script_timeout', message, { CPUMs: outcome.cpuMs, Killed: true });
+    }
+    default:
+      return unreachable(outcome);
+  }
 }

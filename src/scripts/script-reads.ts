@@ -8,7 +8,7 @@ import type { CheckOperation } from '../protocol/operations/kv.ts';
 import type { Batch } from '../protocol/operations/operations.ts';
 import type { SameOperation } from '../protocol/operations/script.ts';
 import type { Reply } from '../protocol/replies.ts';
-import { scriptReadBytesMax } from '../shared/limits.ts';
+import { scriptReadBytesMax } from './script-limits.ts';
 import type { ScriptList, ScriptNeeds, ScriptReads } from './script-run.ts';
 
 type ListNeed = ScriptNeeds['lists'][number];

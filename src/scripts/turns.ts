@@ -5,8 +5,8 @@
  */
 import { nameOf } from '../protocol/footprint.ts';
 import type { AccountId } from '../protocol/ids.ts';
-import type { Command } from '../protocol/operations/operations.ts';
-import { isFailure, type Reply } from '../protocol/replies.ts';
+import { isFailure } from '../protocol/replies.ts';
+import type { CallRequests } from './call-requests.ts';
 
 /** Longer than a try takes, unless its front end stands still. */
 const holdMs = 5000;
@@ -14,11 +14,6 @@ const holdMs = 5000;
 const waitMs = 2000;
 /** So many at most: a call that has lost more keys has others to wait for. */
 const keysMax = 8;
-
-/** Asks for something of this call. Rejects when the call is over. */
-export type Ask = (command: Command) => Promise<Reply>;
-/** Asks for something that nobody waits for. */
-export type Tell = (command: Command) => void;
 
 export class Turns {
   readonly #taken = new Map<string, number>();
@@ -33,18 +28,18 @@ export class Turns {
   }
 
   /** Waits for its turn on these keys. @returns a function that ends it */
-  async take(account: AccountId, keys: Iterable<string>, ask: Ask, tell: Tell): Promise<() => void> {
+  async take(account: AccountId, keys: Iterable<string>, requests: CallRequests): Promise<() => void> {
     const held: { readonly id: string; readonly fence: number }[] = [];
     const wanted = [...new Set(keys)].toSorted().slice(0, keysMax);
     for (const key of wanted) this.#count(nameOf(account, key), 1);
     const end = (): void => {
       for (const key of wanted) this.#count(nameOf(account, key), -1);
-      for (const unlock of held) tell({ kind: 'mutex.unlock', account, unlock });
+      for (const unlock of held) requests.tell({ kind: 'mutex.unlock', account, unlock });
     };
     try {
       for (const key of wanted) {
         const id = mutexOf(key);
-        const reply = await ask({ kind: 'mutex.lock', account, lock: { id, durMs: holdMs, waitMs } });
+        const reply = await requests.ask({ kind: 'mutex.lock', account, lock: { id, durMs: holdMs, waitMs } });
         if (isFailure(reply.outcome)) break;
         held.push({ id, fence: (JSON.parse(reply.body) as { readonly Lock: number }).Lock });
       }

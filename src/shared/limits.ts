@@ -225,23 +225,6 @@ export const scriptVersionsMax = 10;
 export const scriptSourceBytesMax = 64 * 1024;
 /** Of a page of scripts: each is read with all its versions. */
 export const scriptPageMax = 100;
-/** The arguments of a call as JSON text, its result, and all values that it reads. */
-export const scriptArgsBytesMax = 256 * 1024;
-export const scriptResultBytesMax = 1024 * 1024;
-export const scriptReadBytesMax = 4 * 1024 * 1024;
-/** Keys and counters that a call may read, rows of lists included. */
-export const scriptKeysMax = 1000;
-export const scriptOperationsMax = 1000;
-/** How often a call reads again because its run asked for more, and how often because something had changed. */
-export const scriptRoundsMax = 16;
-export const scriptTriesMax = 8;
-/** Of one account: how many runs have a thread, and how many calls are under way besides. */
-export const scriptRunsMax = 2;
-export const scriptWaitingMax = 100;
-/** Behind so many killed runs within a minute the scripts of an account rest. */
-export const scriptKillsMax = 3;
-export const scriptKillsMs = 60_000;
-export const scriptRestMs = 10_000;
 /** CPU time of one run, in milliseconds. */
 export const scriptCpuMsDefault = 50;
 /** Entries of one account's audit log; the oldest go first. Each has up to 4 KiB, most a tenth of that. */

@@ -21,7 +21,7 @@ interface Answer {
 
 async function open(t: TestContext, options: FakePoolOptions & { shards?: number; config?: string } = {}) {
   const pool = fakeScriptPool(options);
-  const door = await openDoor(t, options.shards ?? 1, options.config ?? '', { startScripts: () => pool });
+  const door = await openDoor(t, options.shards ?? 1, options.config ?? '', { scriptPool: pool });
   const send = async (method: string, path: string, body?: unknown, headers: object = {}): Promise<Answer> => {
     const text = body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) };
     const type = typeof body === 'string' ? 'text/javascript' : 'application/json';

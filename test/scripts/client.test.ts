@@ -9,7 +9,7 @@ import { fakeScriptPool } from '../support/fake-script-pool.ts';
 
 async function open(t: TestContext): Promise<DragonLock> {
   const pool = fakeScriptPool();
-  const door = await openDoor(t, 1, '', { startScripts: () => pool });
+  const door = await openDoor(t, 1, '', { scriptPool: pool });
   const client = new DragonLock({ url: `http://127.0.0.1:${door.port}`, account: 'acme' });
   t.after(() => client.close());
   return client;
@@ -27,7 +27,11 @@ test('a client stores, calls, reads, lists and deletes scripts', async (t) => {
   const client = await open(t);
   const first = await client.scripts.put('shop/take', take);
   await client.kv.set('stock', 3);
-  const { result, log, version, tries, rev } = await client.scripts.call<number>('shop/take', { n: 2 }, { keys: ['stock'] });
+  const { result, log, version, tries, rev } = await client.scripts.call<number>(
+    'shop/take',
+    { n: 2 },
+    { keys: ['stock'] },
+  );
   assert.deepEqual({ result, log, version, tries }, { result: 1, log: ['took 2'], version: first, tries: 1 });
   assert.equal((await client.kv.get('stock'))?.version, rev);
   const second = await client.scripts.put('shop/take', `${take}//2`, { version: first });

@@ -26,7 +26,7 @@ export async function openDoor(
   t: TestContext,
   shards: number,
   yaml = '',
-  more: Pick<AppOptions, 'startScripts'> = {},
+  more: Pick<AppOptions, 'scriptPool'> = {},
 ): Promise<DoorInProcess> {
   const config = loadConfig({ argv: [], env: {}, cores: 1, readFile: () => withLaneSwitch(yaml) });
   const server = await startInProcess({

@@ -91,8 +91,8 @@ export interface AppOptions {
   readonly reload?: (by: AskedBy) => ReloadReport | undefined;
   /** The URL of the directory with the admin page's files; absent: no page. */
   readonly pageFiles?: string;
-  /** Starts the threads that run scripts, with the first one; absent: scripts are not run. */
-  readonly startScripts?: () => ScriptPool;
+  /** Runs scripts; absent: they are not run. */
+  readonly scriptPool?: ScriptPool | undefined;
   /** Returns milliseconds of a monotonic clock, for durations and rates; by default the machine's. */
   readonly now?: () => number;
 }

@@ -173,12 +173,11 @@ export const guardSection = listSection<GuardOperation, never>({
   effect: () => 'read',
   scope: () => 'condition',
   read: ({ Guard }: { Guard?: Type.Static<typeof guardItem>[] }, { root }) =>
-    Guard?.map((item, i) => readGuard(item, `${root}Guard[${i}]`)),
+    Guard?.map((item, i) => ({
+      id: readKey(item.LockID, `${root}Guard[${i}].LockID`),
+      fence: readFence(item.Lock, `${root}Guard[${i}].Lock`),
+    })),
 });
-
-export function readGuard(item: Type.Static<typeof guardItem>, path: string): GuardOperation {
-  return { id: readKey(item.LockID, `${path}.LockID`), fence: readFence(item.Lock, `${path}.Lock`) };
-}
 
 export interface LockInspect {
   readonly kind: 'lock.inspect';

@@ -6,16 +6,11 @@ import {
   readIdempotency,
   type IdempotencyOptions,
 } from '../../../protocol/operations/idempotency.ts';
-import { guardItem, readGuard } from '../../../protocol/operations/lock.ts';
+import { guardItem, guardSection } from '../../../protocol/operations/lock.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import type { ScriptRequest } from '../../../scripts/script-call.ts';
-import {
-  integerMax,
-  scriptArgsBytesMax,
-  scriptKeysMax,
-  scriptSourceBytesMax,
-  type Limits,
-} from '../../../shared/limits.ts';
+import { scriptArgsBytesMax, scriptKeysMax } from '../../../scripts/script-limits.ts';
+import { integerMax, scriptSourceBytesMax, type Limits } from '../../../shared/limits.ts';
 import { writeOutLists } from './batch.ts';
 import { parseJson } from './json.ts';
 import { refuseRepeatedMembers, valueMembers } from './repeated-members.ts';
@@ -67,13 +62,14 @@ export function scriptCallBody(
   if (Keys.length > scriptKeysMax)
     return refuseField('Keys', `expected at most ${scriptKeysMax} keys, got ${Keys.length}`);
   const keys = [...new Set(Keys.map((key, i) => readKey(key, `Keys[${i}]`)))];
-  const idempotency = readIdempotency(body, { root: '', limits }, header);
+  const context = { root: '', limits };
+  const idempotency = readIdempotency(body, context, header);
   return {
     args: jsonText(Args, 'Args', { bytes: scriptArgsBytesMax, name: 'the limit of Args' }),
     keys,
     ...(Source !== undefined && { source: sourceOf(Source, 'Source') }),
     ...(Version !== undefined && { version: Version }),
-    ...(Guard !== undefined && { guard: Guard.map((item, i) => readGuard(item, `Guard[${i}]`)) }),
+    ...(Guard !== undefined && { guard: guardSection.read(body as never, context)! }),
     ...(CPU !== undefined && { cpuMs: CPU }),
     // A retry is answered with what was answered first, however the ids were given.
     ...(idempotency !== undefined && { idempotency: { ...idempotency, mode: 'replay' as const } }),
