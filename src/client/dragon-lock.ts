@@ -28,6 +28,7 @@ import { OpenLocks } from './open-locks.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
 import { settingsOf, type DragonLockOptions, type Settings } from './options.ts';
 import { Queue, Queues, type QueueContext } from './queue.ts';
+import { Scripts } from './scripts.ts';
 import { Sequences } from './sequences.ts';
 import { checkCallOptions, StoreCalls, type CallOptions } from './store-calls.ts';
 import { askUsage, type Usage } from './usage.ts';
@@ -63,21 +64,8 @@ const electNames: NamesOf<ElectOptions> = { ttl: true, signal: true, meta: true 
 /** A client of one server and account. One serves a whole process. */
 export class DragonLock implements AsyncDisposable {
   static {
-    showCallers(
-      this,
-      'batch',
-      'queue',
-      'limit',
-      'usage',
-      'lock',
-      'semaphore',
-      'elect',
-      'leader',
-      'withLock',
-      'mutex',
-      'withMutex',
-      'version',
-    );
+    showCallers(this, 'batch', 'queue', 'limit', 'usage', 'lock', 'semaphore', 'elect', 'leader');
+    showCallers(this, 'withLock', 'mutex', 'withMutex', 'version');
   }
 
   /** Keys with values, versions and expiry. */
@@ -92,6 +80,8 @@ export class DragonLock implements AsyncDisposable {
   readonly queues: Queues;
   /** Tasks: something at a time, once or again and again. */
   readonly tasks: Tasks;
+  /** Functions that run beside the data, each call one commit. */
+  readonly scripts: Scripts;
   /** The account as a whole: export, import, deletion. */
   readonly accounts: Accounts;
   /** Watches of keys and prefixes, as async iterators. */
@@ -131,6 +121,7 @@ export class DragonLock implements AsyncDisposable {
     this.#queueContext = { calls: this.#calls, account, clock: this.#sender.clock, workers: new Set() };
     this.queues = new Queues(this.#queueContext);
     this.tasks = new Tasks(this.#calls, account);
+    this.scripts = new Scripts(this.#calls, account);
     this.accounts = new Accounts(this.#calls, account);
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);

@@ -41,6 +41,12 @@ export function httpCall(command: Command): HttpCall {
       const { prefix, after, limit } = command;
       return { method: 'GET', target: `${db}/queue${query({ prefix, after, limit })}` };
     }
+    case 'script.list': {
+      const { prefix, after, limit } = command;
+      return { method: 'GET', target: `${db}/script${query({ prefix, after, limit })}` };
+    }
+    case 'script.get':
+      return { method: 'GET', target: `${db}/script/${command.id}${query({ version: command.version })}` };
     case 'queue.stat':
       return { method: 'GET', target: `${db}/queue/${command.queue}` };
     case 'queue.peek': {
@@ -229,6 +235,17 @@ function restCall(db: string, batch: Batch): HttpCall {
       throw new Error('lines are made by an export');
     case 'account.delete':
       return { method: 'DELETE', target: `${db}?confirm=${batch.account}` };
+    case 'script.put': {
+      const { key: id, source, version } = batch.script!;
+      return { method: 'PUT', target: `${db}/script/${id}${query({ ver: version })}`, body: source };
+    }
+    case 'script.delete': {
+      const { key: id, version } = batch.script!;
+      return { method: 'DELETE', target: `${db}/script/${id}${query({ ver: version })}` };
+    }
+    case 'script.call':
+    case 'script.read':
+      throw new Error('the executor of scripts makes it');
     case 'batch':
     case 'ops':
       throw new Error('a batch is no REST call');
