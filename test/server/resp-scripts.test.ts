@@ -79,15 +79,16 @@ test('a script may have a first line as in Redis 7', async () => {
   await client.fails(/^ERR user_script:2: boom/, 'EVAL', '#!lua\nerror("boom")', 0);
 });
 
-test('an error of a command ends the script with nothing done; pcall gets it', async () => {
+test('an error of a command ends the script, and what it did before stays; pcall gets it', async () => {
   const client = await fresh();
   await client.fails(
     /^ERR value is not an integer.* script: [0-9a-f]{40}/,
     'EVAL',
     'redis.call("SET", KEYS[1], "x") redis.call("INCR", KEYS[1])',
     1,
-    'k',
+    'before',
   );
+  assert.equal(await client.ok('GET', 'before'), 'x');
   assert.deepEqual(
     await client.ok('EVAL', 'redis.call("SET", KEYS[1], "x") return redis.pcall("INCR", KEYS[1]).err', 1, 'k'),
     'ERR value is not an integer or out of range',

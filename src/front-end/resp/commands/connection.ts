@@ -94,7 +94,7 @@ const clientHelp = [
   'GETNAME, SETNAME name, SETINFO LIB-NAME | LIB-VER value: names of this connection.',
   'ID, INFO: this connection. LIST: those of this account at the same front end.',
   'REPLY ON | OFF | SKIP: whether replies are written.',
-  'NO-EVICT, NO-TOUCH, TRACKINGINFO: accepted; nothing is evicted or tracked.',
+  'NO-EVICT, NO-TOUCH: accepted; nothing is evicted.',
 ];
 
 const clientSubcommands: Readonly<Record<string, (args: readonly string[], client: RespClient) => Plan>> = {

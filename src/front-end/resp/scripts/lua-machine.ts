@@ -41,6 +41,8 @@ export interface LuaScript {
   readonly writer: Writer;
   /** Only its source is looked at. */
   readonly compileOnly: boolean;
+  /** Those that the scripts before it in its transaction have done. */
+  readonly steps: number;
   /** Does a command for the script. @returns the finished reply, in RESP2 */
   readonly call: (args: readonly string[]) => string;
 }
@@ -70,6 +72,10 @@ export class LuaMachine {
   readonly #hook: number;
   readonly #functions: readonly number[];
   #run: Run | undefined;
+  /** That the last script has done, with those before it. */
+  steps = 0;
+  /** The last script was ended, and must not have done anything. */
+  wasTooLong = false;
 
   constructor(lua: LuaModule) {
     this.#lua = lua;
@@ -92,12 +98,14 @@ export class LuaMachine {
   run(script: LuaScript): string {
     const state = this.#stateOf(script.account);
     const { stack } = state;
-    const run: Run = { stack, script, steps: 0, tooLong: false };
+    const run: Run = { stack, script, steps: script.steps, tooLong: false };
     this.#run = run;
     try {
       return this.#perform(state, run);
     } finally {
       this.#run = undefined;
+      this.steps = run.steps;
+      this.wasTooLong = run.tooLong;
       this.#lua._lua_sethook(stack.state, 0, 0, 0);
       stack.top = 0;
       if (run.tooLong || this.#lua._lua_gc(stack.state, gcCount, 0) > keptKbMax)
@@ -276,6 +284,7 @@ const noScript: LuaScript = {
   args: [],
   writer: undefined as never,
   compileOnly: false,
+  steps: 0,
   call: () => '-ERR there is no script\r\n',
 };
 
