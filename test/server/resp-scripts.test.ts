@@ -98,6 +98,8 @@ test('an error of a command ends the script, and what it did before stays; pcall
   await client.fails(/^MYERR what$/, 'EVAL', 'return redis.error_reply("MYERR what")', 0);
   await client.fails(/^ERR MYERR$/, 'EVAL', 'return redis.error_reply("-MYERR")', 0);
   await client.fails(/^ERR$/, 'EVAL', 'return redis.error_reply("")', 0);
+  await client.fails(/^NÖ élan$/, 'EVAL', 'return redis.error_reply("NÖ élan")', 0);
+  await client.fails(/^ERR user_script:1: élan /, 'EVAL', 'error("élan")', 0);
   await client.fails(/^ERR user_script:1: boom/, 'EVAL', 'error("boom")', 0);
   await client.fails(/^ERR Error compiling script .*user_script:1:/, 'EVAL', 'not lua', 0);
 });

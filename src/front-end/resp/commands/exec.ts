@@ -5,6 +5,7 @@
  * A script needs to see what the commands before it did, and so does a command that decides over several keys (MSETNX).
  * A transaction with one of these runs beside the store, on a copy of all its keys (`../scripts/scripts.ts`).
  */
+import type { ErrorCode } from '../../../protocol/errors.ts';
 import type { CheckOperation } from '../../../protocol/operations/kv.ts';
 import type { GuardOperation } from '../../../protocol/operations/lock.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
@@ -57,7 +58,7 @@ function needsCopy(part: Part): boolean {
 }
 
 /** A watched key has changed, or the lock is busy. */
-const failed: OpsPlan['failed'] = (code, writer) =>
+const failed = (code: ErrorCode, writer: Writer): string | undefined =>
   code === 'version_mismatch' || code === 'not_locked' ? writer.nilArray : undefined;
 
 /** A batch that takes a lock or gives it back tells more than the results of operations, and so in JSON. */

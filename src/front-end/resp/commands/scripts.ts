@@ -1,6 +1,6 @@
 /** EVAL and its kin. What a script is given, and what it gives, is in `../scripts/`. */
 import { errorText, array, bulk, integer, ok } from '../writer.ts';
-import { integerOf, keyOf, syntaxError } from '../argument.ts';
+import { integerOf, keyOf, shownArgument, syntaxError } from '../argument.ts';
 import type { Plan, RespClient, RespCommandSpec, StepsPlan } from '../command.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { knownScript } from '../scripts/known-scripts.ts';
@@ -92,7 +92,7 @@ function script(args: readonly string[]): Plan {
       return steps((client, done) => client.context.scripts.clear(client.account, () => done(ok)));
     }
     default:
-      return refuseCommand(`ERR unknown subcommand '${args[1]!}'. Try SCRIPT HELP.`);
+      return refuseCommand(`ERR unknown subcommand '${shownArgument(args[1])}'. Try SCRIPT HELP.`);
   }
 }
 

@@ -9,7 +9,7 @@
 /* oxlint-disable no-underscore-dangle -- so the module names what it exports */
 import { createHash } from 'node:crypto';
 import { assert } from '../../../shared/assert.ts';
-import { errorText, type Writer } from '../writer.ts';
+import { errorOfBytes, errorText, type Writer } from '../writer.ts';
 import { jsonOfLua, JsonError, pushJson } from './lua-json.ts';
 import { luaTypes, outOfMemory, type LuaModule } from './lua-module.ts';
 import { preludeSource } from './lua-prelude.ts';
@@ -119,9 +119,9 @@ export class LuaMachine {
     if (chunk === undefined) {
       if (source.startsWith('\x1b')) return errorText('ERR Error compiling script: expected source, not bytecode');
       const { wrong, body } = headerOf(source);
-      if (wrong !== undefined) return errorText(`ERR ${wrong}`);
+      if (wrong !== undefined) return errorOfBytes(`ERR ${wrong}`);
       if (stack.load(body, '@user_script') !== 0)
-        return errorText(`ERR Error compiling script (new function): ${stack.textAt(-1)}`);
+        return errorOfBytes(`ERR Error compiling script (new function): ${stack.textAt(-1)}`);
       chunk = stack.keep();
       if (state.functions.size >= functionsMax) return this.#forget(script);
       state.functions.set(sha, chunk);
@@ -145,9 +145,9 @@ export class LuaMachine {
   #failed(stack: LuaStack, sha: string): string {
     if (this.#run!.tooLong && stack.typeAt(-1) !== luaTypes.string) return errorText(`ERR ${tooLong} script: ${sha}`);
     const type = stack.typeAt(-1);
-    if (type === luaTypes.string) return errorText(`ERR ${stack.textAt(-1)} script: ${sha}`);
+    if (type === luaTypes.string) return errorOfBytes(`ERR ${stack.textAt(-1)} script: ${sha}`);
     const wrong = type === luaTypes.table ? stack.textMember('err') : undefined;
-    return errorText(wrong === undefined ? `ERR unknown error script: ${sha}` : `${wrong} script: ${sha}`);
+    return errorOfBytes(wrong === undefined ? `ERR unknown error script: ${sha}` : `${wrong} script: ${sha}`);
   }
 
   /** Begins with a fresh state: this one has compiled too many scripts. */
