@@ -30,6 +30,7 @@ import {
   VersionMismatchError,
 } from './errors.ts';
 import { LimitMismatchError } from './lock-errors.ts';
+import { DuplicateTaskError } from './task-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
 
 const classOf = {
@@ -46,6 +47,7 @@ const classOf = {
   overflow: OverflowError,
   out_of_bounds: OutOfBoundsError,
   receipt_expired: ReceiptExpiredError,
+  duplicate_task: DuplicateTaskError,
   duplicate_request: DuplicateRequestError,
   request_in_progress: RequestInProgressError,
   account_deleting: AccountDeletingError,

@@ -223,6 +223,7 @@ class SimHabits extends Habits {
     id: ['i1', 'i2', 'i3', 'i4'],
     limit: ['g0', 'g1'],
     queue: queues,
+    task: ['t'],
   };
   readonly shared: SharedLocks;
   readonly #versions = new Map<string, number>();

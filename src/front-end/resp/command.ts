@@ -163,6 +163,7 @@ export interface RespContext
     | 'arriving'
     | 'turns'
     | 'serverTime'
+    | 'clock'
     | 'version'
     | 'boot'
     | 'log'

@@ -43,6 +43,8 @@ import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { opsSection } from './string-op.ts';
+import { taskCancelSection, taskChangeSection, taskEndSection, tasksSection } from './task.ts';
+import { taskCalls, taskDue, taskGet, taskList, type TaskDue, type TaskGet, type TaskList } from './task-calls.ts';
 import { accountUsage, usageCalls, type AccountUsage } from './usage.ts';
 import { watchKeyCommand, watchLockCommand, type WatchKey, type WatchLock } from './watch.ts';
 
@@ -67,6 +69,10 @@ export const sections = {
   dequeue: dequeueSection,
   enqueue: enqueueSection,
   queueChange: queueChangeSection,
+  taskEnd: taskEndSection,
+  taskCancel: taskCancelSection,
+  tasks: tasksSection,
+  taskChange: taskChangeSection,
   audit: auditSection,
   wipe: wipeSection,
   load: loadSection,
@@ -120,6 +126,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -144,6 +151,10 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (unlocks !== undefined) bits |= 1048576;
   if (wipe !== undefined) bits |= 2097152;
   if (load !== undefined) bits |= 4194304;
+  if (tasks !== undefined) bits |= 8388608;
+  if (taskCancel !== undefined) bits |= 16777216;
+  if (taskChange !== undefined) bits |= 33554432;
+  if (taskEnd !== undefined) bits |= 67108864;
   return bits;
 }
 
@@ -173,13 +184,15 @@ export function bySections<Made>(make: (present: (section: { readonly name: Sect
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type PageCommand = KvList | CounterList | LockList | QueueList | AccountList | LockLongest;
+export type PageCommand = KvList | CounterList | LockList | QueueList | TaskList | AccountList | LockLongest;
 /** Those, and what else is put together from all shards as of one moment. */
 export type ListCommand = PageCommand | AccountUsage | AccountExport;
 /** Commands that keys decide about. */
 type KeyCommand =
   | QueueStat
   | QueuePeek
+  | TaskGet
+  | TaskDue
   | LockInspect
   | LockLine
   | AuditList
@@ -188,6 +201,8 @@ type KeyCommand =
   | WatchKey
   | WatchLock;
 export type Command = Batch | ListCommand | KeyCommand;
+/** What the server asks itself. */
+export type OwnCommand = TaskDue;
 /** What only administrators may ask. */
 export type AdminCommand = AccountList | LockLongest | LockLine | AuditList;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
@@ -202,6 +217,9 @@ export const commands = {
   'queue.list': queueList,
   'queue.stat': queueStat,
   'queue.peek': queuePeek,
+  'task.list': taskList,
+  'task.get': taskGet,
+  'task.due': taskDue,
   'watch.key': watchKeyCommand,
   'watch.lock': watchLockCommand,
   'account.usage': accountUsage,
@@ -220,6 +238,7 @@ export const calls = {
   ...mutexCalls,
   ...limitCalls,
   ...queueCalls,
+  ...taskCalls,
   ...usageCalls,
   ...accountCalls,
 } as const;

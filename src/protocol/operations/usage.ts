@@ -25,6 +25,7 @@ export const usageMembers = {
   ids: kinds.idempotency,
   messages: kinds.queue,
   limits: kinds.limit,
+  tasks: kinds.task,
 } as const satisfies Readonly<Record<string, Kind>>;
 
 /** The members of `Limits`, which front ends add. */

@@ -151,12 +151,13 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
 function membersIn(batch: Batch): number {
   const { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd } = batch;
   let which = lock === undefined ? 0 : hasLock;
   if (lock !== undefined && (lock.read !== undefined || lock.limit !== undefined)) which |= isShared;
   if (unlock !== undefined) which |= hasUnlock;
   const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range ?? wipe ?? load;
-  if ((first ?? ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit ?? locks ?? unlocks) !== undefined)
-    which |= hasRest;
+  const second = ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit ?? locks ?? unlocks;
+  if ((first ?? second ?? tasks ?? taskCancel ?? taskChange ?? taskEnd) !== undefined) which |= hasRest;
   return which;
 }
 
@@ -174,23 +175,11 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
 function restOf(batch: Batch): string {
   const { guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd } = batch;
   const queue = { ack, nack, extend, dequeue, enqueue, queueChange };
-  const rest = {
-    guard,
-    check,
-    idempotency,
-    sequence,
-    limit,
-    ops,
-    clear,
-    range,
-    audit,
-    locks,
-    unlocks,
-    wipe,
-    load,
-    ...queue,
-  };
+  const task = { tasks, taskCancel, taskChange, taskEnd };
+  const locking = { guard, check, idempotency, locks, unlocks };
+  const rest = { ...locking, sequence, limit, ops, clear, range, audit, wipe, load, ...queue, ...task };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 

@@ -4,11 +4,12 @@
  */
 import { Span, type Body, type Json } from './expected.ts';
 import { nextOf, type QueueEntry } from './queue-state.ts';
+import type { TaskDefinition } from '../../../src/protocol/operations/task-definition.ts';
 import type { Contents } from './moment.ts';
 
-export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue';
+export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue' | 'task';
 
-export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry;
+export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | TaskEntry;
 
 export interface KvEntry {
   readonly version: number;
@@ -73,6 +74,13 @@ export interface StoredEntry {
   readonly till: Span;
 }
 
+export interface TaskEntry {
+  readonly version: number;
+  readonly definition: TaskDefinition;
+  readonly next: Span;
+  readonly paused: boolean;
+}
+
 export interface Change {
   readonly name: string;
   /** Absent: there is none any more. */
@@ -89,6 +97,7 @@ const letters = {
   stored: 'i',
   limit: 'g',
   queue: 'q',
+  task: 't',
 } as const;
 
 export function nameOf(kind: Kind, account: string, key: string): string {

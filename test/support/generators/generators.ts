@@ -9,10 +9,11 @@ import { mutex } from './mutex.ts';
 import { queue } from './queue.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
+import { task } from './task.ts';
 import { usage } from './usage.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
-const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit, ...queue, ...usage };
+const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit, ...queue, ...task, ...usage };
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 

@@ -50,6 +50,9 @@ import {
 } from './queue.ts';
 import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
+import { taskCancelBehaviour, taskChangeBehaviour, taskEndBehaviour, taskFormats, tasksBehaviour } from './task.ts';
+import { watchDueTasks } from './task-due.ts';
+import { getTask, listTasks } from './task-looks.ts';
 import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
 import { countAccount } from './usage.ts';
@@ -75,6 +78,10 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   dequeue: dequeueBehaviour,
   enqueue: enqueueBehaviour,
   queueChange: queueChangeBehaviour,
+  taskEnd: taskEndBehaviour,
+  taskCancel: taskCancelBehaviour,
+  tasks: tasksBehaviour,
+  taskChange: taskChangeBehaviour,
   audit: auditBehaviour,
   wipe: wipeBehaviour,
   load: loadBehaviour,
@@ -88,6 +95,7 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...limitFormats,
   ...queueFormats,
   ...queueChangeFormats,
+  ...taskFormats,
   ...accountFormats,
 };
 
@@ -96,6 +104,7 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'counter.list': listCounters,
   'lock.list': listLocks,
   'queue.list': listQueues,
+  'task.list': listTasks,
   'account.usage': countAccount,
   'account.export': exportAccount,
   'account.list': listAccounts,
@@ -112,6 +121,9 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.list': replyPage,
   'queue.stat': statQueue,
   'queue.peek': peekQueue,
+  'task.list': replyPage,
+  'task.get': getTask,
+  'task.due': watchDueTasks,
   'watch.key': watchKey,
   'watch.lock': watchLock,
   'account.usage': replyPage,

@@ -5,7 +5,7 @@ import { defaultLimits } from '../../../../src/shared/limits.ts';
 import { commandTable } from '../../../../src/front-end/resp/command-table.ts';
 import { LuaMachine } from '../../../../src/front-end/resp/scripts/lua-machine.ts';
 import { loadLua, type LuaModule } from '../../../../src/front-end/resp/scripts/lua-module.ts';
-import { ScriptRun } from '../../../../src/front-end/resp/scripts/script-run.ts';
+import { LuaRun } from '../../../../src/front-end/resp/scripts/lua-run.ts';
 import type { ScriptResult } from '../../../../src/front-end/resp/scripts/script-messages.ts';
 import { ScriptCache, shaOf } from '../../../../src/front-end/resp/scripts/script-cache.ts';
 
@@ -36,7 +36,7 @@ function runAll(sources: readonly string[], { account = 'acme', args = [] }: Mor
   );
   const request = { account: accountId(account), sha: parts[0]!.sha, parts, transaction: parts.length > 1 };
   const given = { ...request, read, now: 1000, protocol: 2, compileOnly: false } as const;
-  return new ScriptRun(given, commandTable, defaultLimits).perform(machine);
+  return new LuaRun(given, commandTable, defaultLimits).perform(machine);
 }
 
 test('the scripts of a transaction have the steps of one, and when these are over nothing is done', () => {
