@@ -85,6 +85,7 @@ export {
   LimitedError,
   LeaseUnknownError,
   LockLostError,
+  MovedError,
   NotDragonLockError,
   NotFoundError,
   NotLockedError,

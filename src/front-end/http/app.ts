@@ -24,6 +24,7 @@ import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from '../share
 import type { QueryText } from './parse/query.ts';
 import { TokenTable } from '../access.ts';
 import { authGate } from './auth.ts';
+import { Machines } from '../machines.ts';
 import { Cors } from './cors.ts';
 import { headCheck } from './head-check.ts';
 import { HttpServers } from './http-servers.ts';
@@ -176,6 +177,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     checkHead: headCheck(options.config),
     cors: new Cors(http.cors_origins, boot),
     tokens: new TokenTable(options.config.tokens),
+    machines: new Machines(options.config.machines),
     accounts: options.accounts ?? new AccountCounts(counters.accounts, ownLimitsOf(accounts)),
     rateLimiter: new RateLimiter(
       counters.rates,

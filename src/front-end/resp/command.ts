@@ -149,6 +149,7 @@ export interface RespContext
     | 'lifecycle'
     | 'rateLimiter'
     | 'tokens'
+    | 'machines'
     | 'accounts'
     | 'metrics'
     | 'unread'

@@ -17,6 +17,7 @@ import { ActivatedSockets } from './activated-sockets.ts';
 import { environmentOverrides, splitList, unknownSettings } from './environment.ts';
 import { isReachable, listenForms, parseListen } from './listen-address.ts';
 import { readTls, type FileReaders, type TlsSettings } from './tls-files.ts';
+import { readMachines } from './machines.ts';
 import { readTokens } from './tokens.ts';
 
 export const usage = `Usage: npm start -- [--config FILE] [--listen HOST:PORT] [--data-dir DIRECTORY]
@@ -106,13 +107,29 @@ export function loadConfig(sources: ConfigSources): Config {
   checkRelations(merged, file);
   checkAccounts(merged, file);
   checkBackup(merged, file);
+  const machines = readMachines(content.machines, file);
   if (file.problems.length > 0) throw new ConfigError(file.problems);
   const { ui, metrics, limits, accounts, journal, backup, log } = merged;
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
   const threads = merged.http.threads === 'auto' ? autoThreads(listen, cores) : merged.http.threads;
   const http = { ...merged.http, threads, tls: httpTls, socket_mode: Number.parseInt(merged.http.socket_mode, 8) };
   const data_dir = flags['data-dir'] ?? merged.data_dir;
-  return { listen, ui, metrics, data_dir, shards, tokens, http, resp, limits, accounts, journal, backup, log };
+  return {
+    listen,
+    ui,
+    metrics,
+    data_dir,
+    shards,
+    tokens,
+    http,
+    resp,
+    limits,
+    accounts,
+    journal,
+    backup,
+    machines,
+    log,
+  };
 }
 
 /** A Unix socket, or one that systemd has opened, is served by one front end. */
@@ -174,7 +191,7 @@ function parseFlags(argv: readonly string[]): { config?: string; listen?: string
 }
 
 type Auto = number | 'auto';
-type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp'> & {
+type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp' | 'machines'> & {
   readonly listen: string | readonly string[];
   readonly tokens_file: string;
   readonly shards: Auto;

@@ -33,6 +33,8 @@ const others = [
   'resp.listen',
   'resp.tls',
   'accounts',
+  'machines.here',
+  'machines.list',
   'backup.url',
   'backup.prune',
   'backup.recipients',
