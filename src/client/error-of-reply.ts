@@ -14,7 +14,6 @@ import {
   LimitedError,
   LockLostError,
   MethodNotAllowedError,
-  MovedError,
   NotFoundError,
   NotLockedError,
   OutOfBoundsError,
@@ -31,6 +30,7 @@ import {
   VersionMismatchError,
 } from './errors.ts';
 import { LimitMismatchError } from './lock-errors.ts';
+import { MovedError } from './moved-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
 
 const classOf = {

@@ -244,17 +244,6 @@ export class TooManyWaitersError extends DragonLockError {}
 export class RateLimitedError extends DragonLockError {}
 /** The server has failed; its log says why. */
 export class InternalError extends DragonLockError {}
-/**
- * The account is on another machine, which could not be followed to; nothing was done. Two machines may send to each
- * other, or one that is asked by TLS to one without.
- */
-export class MovedError extends DragonLockError {
-  /** The address of the machine that has the account, as the last one knows it. */
-  get owner(): string {
-    return String(this.details['Owner']);
-  }
-}
-
 /** The server has too much to do; it has done nothing for this call. */
 export class OverloadedError extends DragonLockError {}
 /** The server is about to stop; it has done nothing for this call. */

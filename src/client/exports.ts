@@ -85,7 +85,6 @@ export {
   LimitedError,
   LeaseUnknownError,
   LockLostError,
-  MovedError,
   NotDragonLockError,
   NotFoundError,
   NotLockedError,
@@ -109,5 +108,6 @@ export {
   type ClientErrorCode,
   type LockHolder,
 } from './errors.ts';
+export { MovedError } from './moved-error.ts';
 export { LimitMismatchError } from './lock-errors.ts';
 export type { ErrorCode } from '../protocol/errors.ts';
