@@ -37,6 +37,8 @@ const others = [
   'backup.prune',
   'backup.recipients',
   'backup.s3',
+  'machines.here',
+  'machines.list',
 ];
 /** Too slow for `npm test`. */
 const slow: Values = { shards: 256, 'http.threads': 64, 'journal.segment_bytes': 2 ** 30 };
