@@ -1,10 +1,13 @@
 /** Payloads: compressed, with a checksum of zstd's own, then encrypted with age if there are recipients. */
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { constants, zstdCompressSync, zstdDecompress } from 'node:zlib';
 import type { Decrypter, Encrypter } from 'age-encryption';
 import { ObjectDamaged } from './backup-object.ts';
 import type { PayloadMembers } from './headers.ts';
 
 const level = 3;
+/** In other threads: whoever reads many objects does something else meanwhile. The backup thread, which is nice, compresses in its own. */
+const decompress = promisify(zstdDecompress);
 
 export interface PayloadCodec {
   seal(raw: Buffer): Promise<{ readonly members: PayloadMembers; readonly payload: Buffer }>;
@@ -43,7 +46,7 @@ export async function payloadCodec({ recipients = [], identities = [] }: Payload
       const compressed = members.age === true ? await decrypted(key, payload, decrypter) : payload;
       let raw: Buffer;
       try {
-        raw = zstdDecompressSync(compressed, { maxOutputLength: Math.max(members.raw, 1) });
+        raw = await decompress(compressed, { maxOutputLength: Math.max(members.raw, 1) });
       } catch (error) {
         throw new ObjectDamaged(key, `it cannot be decompressed (${(error as Error).message})`);
       }
