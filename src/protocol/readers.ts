@@ -25,6 +25,9 @@ export const kindReaders = {
   share: 1,
   audit: 1,
   deletion: 1,
+  task: 1,
+  taskState: 1,
+  script: 1,
 } as const satisfies Record<keyof typeof kinds, number>;
 
 /** What stored data needs. */

@@ -28,7 +28,10 @@ export const kinds = {
   queue: 0x71, // q
   share: 0x68, // h: leases of locks that several hold
   audit: 0x61, // a
+  script: 0x6a, // j
   deletion: 0x78, // x: accounts that are being deleted
+  task: 0x74, // t: what a task is to do, or how it ended
+  taskState: 0x75, // u: when a task falls due; of tasks that have not ended
 } as const;
 
 export type Kind = (typeof kinds)[keyof typeof kinds];

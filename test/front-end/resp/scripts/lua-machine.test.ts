@@ -5,7 +5,7 @@ import { defaultLimits } from '../../../../src/shared/limits.ts';
 import { commandTable } from '../../../../src/front-end/resp/command-table.ts';
 import { LuaMachine } from '../../../../src/front-end/resp/scripts/lua-machine.ts';
 import { loadLua, type LuaModule } from '../../../../src/front-end/resp/scripts/lua-module.ts';
-import { ScriptRun } from '../../../../src/front-end/resp/scripts/script-run.ts';
+import { LuaRun } from '../../../../src/front-end/resp/scripts/lua-run.ts';
 import { ScriptCache, shaOf } from '../../../../src/front-end/resp/scripts/script-cache.ts';
 
 let lua: LuaModule;
@@ -22,7 +22,7 @@ function run(source: string, more: { readonly account?: string; readonly args?: 
   const read = [{ key: 'k', till: 0, version: 0 }];
   const request = { keys: ['k'], args, read, now: 1000, protocol: 2, readOnly: false, compileOnly: false } as const;
   const script = { ...request, account: accountId(account), sha: shaOf(source), source };
-  return new ScriptRun(script, commandTable, defaultLimits).perform(machine).reply;
+  return new LuaRun(script, commandTable, defaultLimits).perform(machine).reply;
 }
 
 test('every command can be called by a script, or says that it cannot', () => {

@@ -18,7 +18,7 @@ export interface ScriptCommand {
 export type ScriptCommands = ReadonlyMap<string, ScriptCommand>;
 
 /** Runs a script. Neither changes nor asks anything. */
-export class ScriptRun {
+export class LuaRun {
   readonly #request: ScriptRequest;
   readonly #commands: ScriptCommands;
   readonly #keys: ScriptKeys;
