@@ -206,7 +206,7 @@ async function measureRestore(): Promise<void> {
   const target = path.join(work, 'restored');
   const url = `file://${path.resolve(work, 'restore-backup')}`;
   const profiled = flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${path.resolve(flags.profile)}`];
-  const [command = '', ...before] = [...node, ...profiled, path.join(bundle, 'cli/main.js')];
+  const [command, ...before] = [...node, ...profiled, path.join(bundle, 'cli/main.js')];
   const begun = performance.now();
   const child = spawn(command, [...before, 'restore', url, '--data-dir', target, '--adopt'], {
     stdio: ['ignore', 'ignore', 'inherit'],

@@ -35,13 +35,16 @@ test('recent grants: the longest lease of the hour counts, also where a later on
 test('recent grants: a log of millions of locks is not kept for longer than an hour', () => {
   const recent = new RecentGrants();
   for (let at = 0; at < 150_000; at += 1) {
-    const sequence: Effect = { kind: kinds.sequence, key: `${at}`, till: 0, value: '1' };
-    recent.add({ account, effects: [leased(`${at}`, 1000), sequence] }, at * 100);
+    recent.add({ account, effects: [leased(`${at}`, 1000), sequence(`${at}`)] }, at * 100);
   }
   const kept = recent.leasesSince(0).length;
   assert.ok(kept >= 36_000 && kept < 100_000, `kept ${kept}`);
   assert.equal(recent.sequencesSince(0).length, kept);
 });
+
+function sequence(key: string): Effect {
+  return { kind: kinds.sequence, key, till: 0, value: '1' };
+}
 
 for (const copied of ['before', 'within', 'after'] as const) {
   test(`a restore whose copy lies ${copied} the hour knows its leases and sequences, and no older ones`, async (t) => {
@@ -52,7 +55,6 @@ for (const copied of ['before', 'within', 'after'] as const) {
       server.cells.add('askedForCopies', 1);
       await server.settle();
     };
-    const sequence = (key: string): Effect => ({ kind: kinds.sequence, key, till: 0, value: '1' });
     await server.agent.look();
     server.commit(account, [leased('old', 400_000), sequence('old')]);
     server.commit(account, [freed('old')]);
