@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { test } from 'node:test';
+import { commandProgram } from '../support/server-program.ts';
 import { serverForFile } from '../support/server-under-test.ts';
-import { commandFile, prints, runCommand } from './command-under-test.ts';
+import { prints, runCommand } from './command-under-test.ts';
 
 const server = serverForFile();
 
-const dragonlock = `'${process.execPath}' '${commandFile}'`;
+const dragonlock = `'${process.execPath}' '${commandProgram}'`;
 
 test('output beyond the capacity of a pipe arrives, on stdout and on stderr', async (t) => {
   const at = server.place();

@@ -4,8 +4,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { temporaryDirectory } from '../docs/server-child.ts';
+import { commandProgram } from '../support/server-program.ts';
 import { serverForFile } from '../support/server-under-test.ts';
-import { commandFile, commandScript, CommandUnderTest, environment, prints } from './command-under-test.ts';
+import { commandScript, CommandUnderTest, environment, prints } from './command-under-test.ts';
 
 const server = serverForFile();
 
@@ -35,7 +36,7 @@ test('colors appear only on a terminal, without NO_COLOR and --no-color; the chi
 }, async (t) => {
   const at = server.place();
   const onTerminal = async (args: readonly string[], env = {}): Promise<string> => {
-    const line = `'${process.execPath}' '${commandFile}' ${args.join(' ')}`;
+    const line = `'${process.execPath}' '${commandProgram}' ${args.join(' ')}`;
     const argv = ['script', '-qec', line, '/dev/null'];
     const { code, stdout } = await new CommandUnderTest(t, [], { ...at, argv, env: { TERM: 'xterm', ...env } }).ended;
     assert.equal(code, 0, stdout);
