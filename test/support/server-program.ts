@@ -21,6 +21,7 @@ const bundle = await bundleOfSources();
 export const serverProgram = path.join(bundle, 'main/server.js');
 /** The command, as the package of the server has it; for tests of its shell script, see commandScript. */
 export const commandProgram = path.join(bundle, 'cli/main.js');
+export const salvageProgram = path.join(bundle, 'main/data-directory/salvage.js');
 
 async function bundleOfSources(): Promise<string> {
   const bundle = path.join(cache, `server-${stateOfSources()}`);
