@@ -14,6 +14,7 @@ import { Counters } from './counters.ts';
 import { gotText, invalid } from './checks.ts';
 import { LockLostError } from './errors.ts';
 import { onEndingSignal } from './exit-signals.ts';
+import { MovingTransport } from './moving-transport.ts';
 import { HttpTransport, type Transport } from './transport.ts';
 import { KeyValues } from './kv.ts';
 import { CallQueue } from './call-queue.ts';
@@ -28,6 +29,7 @@ import { OpenLocks } from './open-locks.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
 import { settingsOf, type DragonLockOptions, type Settings } from './options.ts';
 import { Queue, Queues, type QueueContext } from './queue.ts';
+import { Scripts } from './scripts.ts';
 import { Sequences } from './sequences.ts';
 import { checkCallOptions, StoreCalls, type CallOptions } from './store-calls.ts';
 import { askUsage, type Usage } from './usage.ts';
@@ -82,6 +84,8 @@ export class DragonLock implements AsyncDisposable {
   readonly tasks: Tasks;
   /** Limits of tasks that have the same `flowKey`. */
   readonly flows: Flows;
+  /** Functions that run beside the data, each call one commit. */
+  readonly scripts: Scripts;
   /** The account as a whole: export, import, deletion. */
   readonly accounts: Accounts;
   /** Watches of keys and prefixes, as async iterators. */
@@ -108,7 +112,7 @@ export class DragonLock implements AsyncDisposable {
     this.account = account;
     this.url = url;
     this.#sender = new CallSender(settings, {
-      transport: dependencies.transport?.(settings) ?? new HttpTransport(settings),
+      transport: new MovingTransport(settings, dependencies.transport ?? ((own) => new HttpTransport(own))),
       clock: dependencies.clock ?? systemLeaseClock,
       random: dependencies.random ?? Math.random,
     });
@@ -122,6 +126,7 @@ export class DragonLock implements AsyncDisposable {
     this.queues = new Queues(this.#queueContext);
     this.tasks = new Tasks(this.#calls, account);
     this.flows = new Flows(this.#calls, account);
+    this.scripts = new Scripts(this.#calls, account);
     this.accounts = new Accounts(this.#calls, account);
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);

@@ -23,6 +23,7 @@ export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } fro
 export type { LimitOptions, LimitResult } from './limits.ts';
 export { DuplicateTaskError, TargetForbiddenError } from './task-error.ts';
 export type { Flow, FlowLimits, Flows } from './flow.ts';
+export { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 export { QuotaExceededError } from './quota-error.ts';
 export type { Usage, UsageLimits } from './usage.ts';
 export type {
@@ -46,6 +47,16 @@ export type {
   SendOptions,
   SendResult,
 } from './queue-batch.ts';
+export type {
+  ScriptCallOptions,
+  ScriptChangeOptions,
+  ScriptEvalOptions,
+  ScriptGetOptions,
+  ScriptInfo,
+  ScriptResult,
+  Scripts,
+  StoredScript,
+} from './scripts.ts';
 export type { Queue, Queues } from './queue.ts';
 export type {
   PeekedMessage,
@@ -129,5 +140,6 @@ export {
   type ClientErrorCode,
   type LockHolder,
 } from './errors.ts';
+export { MovedError } from './moved-error.ts';
 export { LimitMismatchError } from './lock-errors.ts';
 export type { ErrorCode } from '../protocol/errors.ts';

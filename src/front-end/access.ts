@@ -111,6 +111,7 @@ export interface NeededScopes {
   readonly force: boolean;
   readonly admin: boolean;
   readonly task: boolean;
+  readonly script: boolean;
 }
 
 /**
@@ -123,13 +124,14 @@ export function requireScopes(access: Access, command: Command): NeededScopes {
   if (needed.force) requireScope(access, 'force', 'Unlocking without its fencing token or owner');
   if (needed.admin) requireScope(access, 'admin', 'Administering the account');
   if (needed.task) requireScope(access, 'task', 'A task that sends requests');
+  if (needed.script) requireScope(access, 'script', 'Storing scripts');
   if (needed.write) requireScope(access, 'write', 'Writing');
   if (needed.read) requireScope(access, 'read', 'Reading');
   return needed;
 }
 
 export function scopesOf(command: Command): NeededScopes {
-  const needed = { read: false, write: false, force: false, admin: false, task: false };
+  const needed = { read: false, write: false, force: false, admin: false, task: false, script: false };
   if (command.kind !== 'batch') {
     needed[specOf(command).scope(command as never)] = true;
     return needed;
@@ -142,7 +144,8 @@ export function scopesOf(command: Command): NeededScopes {
       if (one !== 'condition') needed[one] = true;
     }
   }
-  if (command.idempotency !== undefined) needed.write = true;
-  if (!needed.write && !needed.force && !needed.admin && !needed.task) needed.read = true;
+  if (command.idempotency !== undefined && !needed.script) needed.write = true;
+  const { write, force, admin, task, script } = needed;
+  if (!write && !force && !admin && !task && !script) needed.read = true;
   return needed;
 }

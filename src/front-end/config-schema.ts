@@ -8,15 +8,18 @@ import { backupSchema } from './backup-schema.ts';
 import { count, threadsUpTo } from './config-numbers.ts';
 import { httpSchema } from './http-schema.ts';
 import type { Listen } from './listen.ts';
+import type { MachinesConfig } from './machines.ts';
+import { machinesDefaults, machinesSchema } from './machines-schema.ts';
 import { logDefaults, logSchema, type LogSettings } from './request-log-settings.ts';
 import { taskDefaults, tasksSchema, type TaskSettings } from './tasks-schema.ts';
+import { scriptsDefaults, scriptsSchema, type ScriptSettings } from './script-settings.ts';
 import { tlsDefaults, tlsSchema, type TlsFiles } from './tls-schema.ts';
 import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
 const closed = { additionalProperties: false };
 
-export const scopes = ['read', 'write', 'force', 'task', 'admin', 'operator'] as const;
+export const scopes = ['read', 'write', 'force', 'task', 'script', 'admin', 'operator'] as const;
 export type Scope = (typeof scopes)[number];
 
 const tokenSchema = Type.Object(
@@ -169,6 +172,7 @@ export const configSchema = Type.Object(
     ),
     limits: Type.Optional(limitsSchema),
     accounts: Type.Optional(Type.Array(accountSchema, { expected: `a list of {${accountMembers}}` })),
+    scripts: scriptsSchema,
     journal: Type.Optional(
       Type.Object(
         {
@@ -180,6 +184,7 @@ export const configSchema = Type.Object(
     ),
     backup: Type.Optional(backupSchema),
     tasks: tasksSchema,
+    machines: Type.Optional(machinesSchema),
     log: logSchema,
   },
   section,
@@ -248,9 +253,11 @@ export interface Config {
   };
   readonly limits: Limits;
   readonly accounts: readonly AccountConfig[];
+  readonly scripts: ScriptSettings;
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
   readonly backup: BackupSettings;
   readonly tasks: TaskSettings;
+  readonly machines: MachinesConfig;
   readonly log: LogSettings;
 }
 
@@ -280,8 +287,10 @@ export const configDefaults = {
   resp: { listen: '', tls: tlsDefaults },
   limits: defaultLimits,
   accounts: [],
+  scripts: scriptsDefaults,
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
   backup: backupDefaults,
   tasks: taskDefaults,
+  machines: machinesDefaults,
   log: logDefaults,
 } as const satisfies Required<ConfigFile>;

@@ -28,6 +28,7 @@ export const kindReaders = {
   task: 1,
   taskState: 1,
   taskSetting: 1,
+  script: 1,
 } as const satisfies Record<keyof typeof kinds, number>;
 
 /** What stored data needs. */

@@ -42,6 +42,16 @@ import { ackSection, extendSection, nackSection } from './queue-receipts.ts';
 import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
+import {
+  answerSection,
+  sameSection,
+  scriptCalls,
+  scriptGet,
+  scriptList,
+  scriptSection,
+  type ScriptGet,
+  type ScriptList,
+} from './script.ts';
 import { opsSection } from './string-op.ts';
 import { taskCancelSection, taskChangeSection, taskEndSection, tasksSection } from './task.ts';
 import {
@@ -66,6 +76,7 @@ export const sections = {
   lock: lockSection,
   locks: locksSection,
   check: checkSection,
+  same: sameSection,
   ack: ackSection,
   nack: nackSection,
   extend: extendSection,
@@ -88,6 +99,8 @@ export const sections = {
   audit: auditSection,
   wipe: wipeSection,
   load: loadSection,
+  script: scriptSection,
+  answer: answerSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -139,6 +152,7 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
   const { tasks, taskCancel, taskChange, taskEnd, taskSetting } = batch;
+  const { same, script, answer } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -167,37 +181,23 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (taskCancel !== undefined) bits |= 16777216;
   if (taskChange !== undefined) bits |= 33554432;
   if (taskEnd !== undefined) bits |= 67108864;
-  if (taskSetting !== undefined) bits |= 134217728;
+  if (same !== undefined) bits |= 134217728;
+  if (script !== undefined) bits |= 268435456;
+  if (answer !== undefined) bits |= 536870912;
+  if (taskSetting !== undefined) bits |= 1073741824;
   return bits;
 }
 
-/** Sets, reads, counters, locks and their conditions: most batches have no other section. */
-const commonSections = 256;
-
-/**
- * Makes something for each combination of sections when it is first asked for: `of` takes the bits of `sectionsIn`.
- *
- * @param make is given which sections the combination has
- */
-export function bySections<Made>(make: (present: (section: { readonly name: SectionName }) => boolean) => Made): {
-  of(bits: number): Made;
-} {
-  const common: (Made | undefined)[] = Array.from({ length: commonSections }, () => undefined);
-  // All combinations of all sections would be hundreds of thousands.
-  const others = new Map<number, Made>();
-  const madeOf = (bits: number): Made => make(({ name }) => (bits & sectionsIn({ [name]: true })) !== 0);
-  return {
-    of(bits) {
-      if (bits < commonSections) return (common[bits] ??= madeOf(bits));
-      let made = others.get(bits);
-      if (made === undefined) others.set(bits, (made = madeOf(bits)));
-      return made;
-    },
-  };
-}
-
 /** A command that lists entries below a prefix, over all shards. */
-export type PageCommand = KvList | CounterList | LockList | QueueList | TaskList | AccountList | LockLongest;
+export type PageCommand =
+  | KvList
+  | CounterList
+  | LockList
+  | QueueList
+  | TaskList
+  | ScriptList
+  | AccountList
+  | LockLongest;
 /** Those, and what else is put together from all shards as of one moment. */
 export type ListCommand = PageCommand | AccountUsage | AccountExport;
 /** Commands that keys decide about. */
@@ -208,6 +208,7 @@ type KeyCommand =
   | TaskDue
   | TaskBegin
   | FlowGet
+  | ScriptGet
   | LockInspect
   | LockLine
   | AuditList
@@ -237,6 +238,8 @@ export const commands = {
   'task.due': taskDue,
   'task.begin': taskBegin,
   'flow.get': flowGet,
+  'script.list': scriptList,
+  'script.get': scriptGet,
   'watch.key': watchKeyCommand,
   'watch.lock': watchLockCommand,
   'account.usage': accountUsage,
@@ -257,6 +260,7 @@ export const calls = {
   ...queueCalls,
   ...taskCalls,
   ...taskSettingCalls,
+  ...scriptCalls,
   ...usageCalls,
   ...accountCalls,
 } as const;
@@ -264,11 +268,13 @@ export type CallName = keyof typeof calls;
 
 /**
  * The format of a reply: `batch` is that of `POST /db/:acc`; `ops` has the results of `ops` alone, as flat text (see
- * `opsBody`); each other format belongs to one call.
+ * `opsBody`); `script.read` is what a script reads, `script.call` its commit; each other format belongs to one call.
  */
 export type ReplyFormat =
   | 'batch'
   | 'ops'
+  | 'script.call'
+  | 'script.read'
   | { [Name in CallName]: MadeBy<Name> extends { kind: 'batch' } ? Name : never }[CallName];
 type MadeBy<Name extends CallName> = ReturnType<(typeof calls)[Name]['command']>;
 

@@ -27,6 +27,7 @@ export const usageMembers = {
   limits: kinds.limit,
   tasks: kinds.task,
   settings: kinds.taskSetting,
+  scripts: kinds.script,
 } as const satisfies Readonly<Record<string, Kind>>;
 
 /** The members of `Limits`, which front ends add. */

@@ -19,9 +19,19 @@ export type Kind =
   | 'limit'
   | 'queue'
   | 'task'
-  | 'flow';
+  | 'flow'
+  | 'script';
 
-export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | TaskEntry | FlowEntry;
+export type Entry =
+  | KvEntry
+  | NumberEntry
+  | LimitEntry
+  | LockEntry
+  | StoredEntry
+  | QueueEntry
+  | TaskEntry
+  | FlowEntry
+  | ScriptEntry;
 
 export interface KvEntry {
   readonly version: number;
@@ -78,6 +88,11 @@ export interface Ended {
   readonly shared?: true;
 }
 
+/** The newest version first. */
+export interface ScriptEntry {
+  readonly versions: readonly { readonly version: number; readonly at: Span; readonly source: string }[];
+}
+
 export interface StoredEntry {
   readonly fingerprint: string;
   /** What was answered, or what should have been. */
@@ -115,6 +130,7 @@ const letters = {
   queue: 'q',
   task: 't',
   flow: 'w',
+  script: 'j',
 } as const;
 
 export function nameOf(kind: Kind, account: string, key: string): string {

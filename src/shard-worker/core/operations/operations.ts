@@ -54,6 +54,7 @@ import { taskCancelBehaviour, taskChangeBehaviour, taskEndBehaviour, taskFormats
 import { beginTask, watchDueTasks } from './task-due.ts';
 import { getTask, listTasks } from './task-looks.ts';
 import { getFlow, taskSettingBehaviour, taskSettingFormats } from './task-setting.ts';
+import { answerBehaviour, getScript, listScripts, sameBehaviour, scriptBehaviour, scriptFormats } from './script.ts';
 import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
 import { countAccount } from './usage.ts';
@@ -65,6 +66,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   lock: lockBehaviour,
   locks: locksBehaviour,
   check: checkBehaviour,
+  same: sameBehaviour,
   ack: ackBehaviour,
   nack: nackBehaviour,
   extend: extendBehaviour,
@@ -87,6 +89,8 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   audit: auditBehaviour,
   wipe: wipeBehaviour,
   load: loadBehaviour,
+  script: scriptBehaviour,
+  answer: answerBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -99,6 +103,7 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...queueChangeFormats,
   ...taskFormats,
   ...taskSettingFormats,
+  ...scriptFormats,
   ...accountFormats,
 };
 
@@ -108,6 +113,7 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'lock.list': listLocks,
   'queue.list': listQueues,
   'task.list': listTasks,
+  'script.list': listScripts,
   'account.usage': countAccount,
   'account.export': exportAccount,
   'account.list': listAccounts,
@@ -129,6 +135,8 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'task.due': watchDueTasks,
   'task.begin': beginTask,
   'flow.get': getFlow,
+  'script.list': replyPage,
+  'script.get': getScript,
   'watch.key': watchKey,
   'watch.lock': watchLock,
   'account.usage': replyPage,
