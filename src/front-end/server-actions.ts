@@ -1,3 +1,6 @@
+/** What an administrator can have done to the server as a whole, and what comes of it. */
+import type { LogLevel } from '../shared/log-levels.ts';
+
 /** What a reload of the configuration has done, or why it has done nothing. */
 export type ReloadReport =
   | {
@@ -16,4 +19,17 @@ export interface AskedBy {
   readonly from: string;
 }
 
-export type ReloadCall = (by: AskedBy) => ReloadReport;
+export interface LogLevelChange {
+  readonly level: LogLevel;
+  /** After that the configured level holds again. */
+  readonly forMs: number;
+}
+
+/** What the main thread does. Each is noted in the audit log of the server. */
+export interface ServerActions {
+  reload(by: AskedBy): ReloadReport;
+  /** @returns the configured level, and when it holds again, in ms since 1970 */
+  setLogLevel(change: LogLevelChange, by: AskedBy): { readonly configured: LogLevel; readonly untilMs: number };
+  /** Begins to drain as SIGTERM does, a moment after it has returned. */
+  drain(by: AskedBy): void;
+}

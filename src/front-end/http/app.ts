@@ -36,7 +36,7 @@ import { RateLimiter } from '../rate-limiter.ts';
 import { BusyAccounts } from '../busy-accounts.ts';
 import { InForce } from '../in-force.ts';
 import { ReloadCell } from '../reload-cell.ts';
-import type { AskedBy, ReloadReport } from '../reload-report.ts';
+import type { ServerActions } from '../server-actions.ts';
 import { RequestLog } from '../request-log.ts';
 import { RequestMetrics } from '../request-metrics.ts';
 import { pathsOf } from './paths.ts';
@@ -75,8 +75,8 @@ export interface AppOptions {
   readonly lifecycle: Lifecycle;
   /** Absent: requests read large bodies in this thread. */
   readonly bodyThread?: Pick<LargeBodiesOptions, 'url' | 'onFatal'>;
-  /** Reloads the configuration; only the first front end is asked. */
-  readonly reload?: (by: AskedBy) => ReloadReport | undefined;
+  /** What is done to the server as a whole, once it serves; only the first front end is asked. */
+  readonly actions?: () => ServerActions | undefined;
   /** The URL of the directory with the admin page's files; absent: no page. */
   readonly pageFiles?: string;
   /** Returns milliseconds of a monotonic clock, for durations and rates; by default the machine's. */
@@ -149,7 +149,7 @@ export function buildApp(
     frontEnds: http.threads,
     index,
     viewers: new SharedCount(counters.adminViewers, 0),
-    reload: options.reload ?? (() => undefined),
+    actions: options.actions ?? (() => undefined),
   });
   openApiRoutes(app, context, paths);
   return app;
