@@ -107,6 +107,8 @@ async function untilWaiting(id: string): Promise<void> {
 }
 
 test('accounts are listed with what they have, and secrets are in no reply', async () => {
+  const { text: settings } = await server.call('GET', '/admin/config', undefined, as('ops'));
+  assert.match(settings, /\{"Name":"http\.socket_mode","Value":"0600"\}/, 'as in config.yml, and not changed');
   await server.ok('POST', '/db/shop/kv/k', 1, as('ops'));
   await server.ok('POST', '/db/other/kv/k', 1, as('ops'));
   const names = async (who: string): Promise<string[]> => {
