@@ -104,6 +104,8 @@ export function buildApp(
     return503OnClosing: false,
     serverFactory,
     routerOptions: { maxParamLength: paramLengthMax, querystringParser: keepQuery },
+    // Bodies are checked by our own parsers, so Fastify's compilers of schemas are not even loaded.
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     // A RequestID is made only for an error.
     genReqId: () => '',
     frameworkErrors(error, request, reply) {
@@ -216,6 +218,11 @@ export function frontEndContext(options: AppOptions): RouteContext {
 const noQuery: QueryText = { text: '' };
 
 /** Keeps the text: the call knows its parameters, and refuses what Fastify's parser would ignore; see `Query`. */
+/** Fastify asks for a compiler once a route has a schema, and none has. */
+function noSchemas(): never {
+  throw new Error('A route has a schema of Fastify; bodies are checked by http/parse/');
+}
+
 function keepQuery(text: string): QueryText {
   return text === '' ? noQuery : { text };
 }
