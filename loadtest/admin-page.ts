@@ -51,10 +51,10 @@ for (const [name, goal] of Object.entries(goals) as [keyof typeof goals, number]
 async function load(browser: Browser): Promise<Load> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   const page = await context.newPage();
-  const session = await context.newCDPSession(page);
-  await session.send('Network.enable');
+  const devTools = await context.newCDPSession(page);
+  await devTools.send('Network.enable');
   let bytes = 0;
-  session.on('Network.loadingFinished', ({ encodedDataLength }) => (bytes += encodedDataLength));
+  devTools.on('Network.loadingFinished', ({ encodedDataLength }) => (bytes += encodedDataLength));
   const began = performance.now();
   await page.goto(`${server.url}/ui/`);
   await page.waitForSelector('.content[aria-label="Overview"] .card');

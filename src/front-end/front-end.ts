@@ -183,8 +183,7 @@ export class FrontEnd {
     const { config } = this.#options;
     this.#context.inForce.replace(settings);
     this.#context.quotas.replace(limits, ownQuotasOf(accounts));
-    // Whoever needs a limit looks it up in this object.
-    Object.assign(config.limits, limits);
+    Object.assign(config.limits, limits); // where whoever needs a limit looks it up
     this.#context.rateLimiter.replace(limits.account_requests_per_second, ratesOf(accounts));
     this.#accounts.replace(ownLimitsOf(accounts));
     this.#context.cors.replace(corsOrigins);
