@@ -13,11 +13,11 @@ import { isDeepStrictEqual } from 'node:util';
 import manifest from '../../package.json' with { type: 'json' };
 import type { Config } from '../front-end/config-schema.ts';
 import { ReloadCell } from '../front-end/reload-cell.ts';
-import type { ServerActions } from '../front-end/server-actions.ts';
 import { allocateSharedCounters } from '../front-end/shared-counters.ts';
 import type { JournalLog } from '../journal/file/journal-options.ts';
 import { processMs, systemAfter, systemEvery, wallMs } from '../shared/clock.ts';
 import { writeText } from '../shared/raw-output.ts';
+import { isNewerData } from '../shared/newer-data.ts';
 import { SharedCount } from '../shared/shared-count.ts';
 import { Backups } from './backups.ts';
 import { isReadByOthers } from './config/listen-address.ts';
@@ -30,11 +30,13 @@ import { FrontEnds } from './front-ends.ts';
 import { CurrentLogLevel } from './log-level.ts';
 import { openLog } from './log.ts';
 import { Reload } from './reload.ts';
+import { serverActions } from './server-actions.ts';
 import { ServiceManager } from './service-manager.ts';
 import { Watchdog } from './watchdog.ts';
 import { connectionsFor, openFilesMax } from './open-files.ts';
 import { ServerClock } from './server-clock.ts';
 import { startErrorLine } from './start-error.ts';
+import { startTasks } from './tasks.ts';
 import { Threads } from './threads.ts';
 
 const exitCannotStart = 1;
@@ -126,6 +128,8 @@ async function run(config: Config): Promise<void> {
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory, counted.restored);
   const passed = await frontEnds.open();
+  const tasks = startTasks({ config: { ...config, limits }, opened, threads, counters, onFatal: goDown });
+  if (!tasks.areRun) log.warn('This is a restored backup that was not adopted: it runs no tasks');
   const url = urls[0] ?? passed.urls[0] ?? 'no address';
   const startMs = Math.round(performance.now() - started);
   log.info(
@@ -150,32 +154,19 @@ async function run(config: Config): Promise<void> {
     logLevel,
     cell: new ReloadCell(counters.reload),
   });
-  const actions: ServerActions = {
-    reload(by) {
-      if (isStopping) return { problems: ['the server is stopping'] };
-      manager.reloading();
-      const report = reloading.run();
-      const isOld = 'problems' in report;
-      manager.ready(
-        `Serving on ${url}${isOld ? ' with the old configuration: the new one has problems, see the log' : ''}`,
-      );
-      if (!isOld) frontEnds.audit({ action: 'server.reload', subject: report.changed.join(', '), ...by });
-      return report;
-    },
-    setLogLevel({ level, forMs }, by) {
-      logLevel.change(level, forMs);
-      frontEnds.audit({ action: 'server.log_level', subject: `${level} for ${forMs / 1000} s`, ...by });
-      return { configured: logLevel.configured, untilMs: wallMs() + forMs };
-    },
-    drain(by) {
-      log.info({ who: by.who, from: by.from }, 'Asked to drain');
-      frontEnds.audit({ action: 'server.drain', subject: '', ...by });
-      systemAfter(drainsAfterMs, () => stop());
-    },
-  };
+  const actions = serverActions({
+    reloading,
+    logLevel,
+    manager,
+    log,
+    url,
+    audit: (entry) => frontEnds.audit(entry),
+    isStopping: () => isStopping,
+    stopSoon: () => systemAfter(drainsAfterMs, () => stop()),
+  });
   frontEnds.takeActions(actions);
   reload = () => void actions.reload({ who: '', from: 'SIGHUP' });
-  const watchdog = watchThreads(() => Promise.all([threads.ping(), frontEnds.ping()]));
+  const watchdog = watchThreads(() => Promise.all([threads.ping(), frontEnds.ping(), tasks.ping()]));
 
   stop = () => {
     isStopping = true;
@@ -185,6 +176,7 @@ async function run(config: Config): Promise<void> {
     manager.stopping();
     void (async () => {
       log.info('Draining');
+      await tasks.stop();
       await frontEnds.close();
       await backups.stop();
       await threads.stop();
@@ -283,6 +275,8 @@ function refuseToStart(error: unknown): never {
 }
 
 function goDown(error: unknown): never {
+  // A shard that replays has met what only a newer server knows.
+  if (isNewerData(error)) refuseToStart(error);
   const message = 'Going down; what was acknowledged is on disk, and a restart recovers it';
   log.fatal({ err: error }, message);
   if (!flushLast()) writeText(2, `${message}: ${error instanceof Error ? error.stack : String(error)}\n`);
