@@ -579,7 +579,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'values are compared as text',
-    file: `${core}/operations/json-values.ts`,
+    file: 'src/shared/stored-json.ts',
     find: '  return a === b || (a.length === b.length && isEqual(JSON.parse(a), JSON.parse(b)));',
     replace: '  return a === b;',
     caughtBy: { file: `${tests}/core/values.test.ts`, test: 'the order of members makes no difference' },
