@@ -68,6 +68,8 @@ test('the bytes of the last run are gone, whatever it was', async () => {
   await outcomeOf(machine, source, { account: 'a', args: JSON.stringify({ secret }) });
   await machine.prepare();
   assert.equal(machine.memoryText().includes(secret), false);
+  await runGood();
+  assert.equal(machine.memoryText().includes(secret), false);
 });
 
 test('a run that has no interrupt, but takes longer than it may, has not been done', async () => {
