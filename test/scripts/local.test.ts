@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { runScript } from '../../src/scripts/local/exports.ts';
+import { readDoc } from '../docs/markdown.ts';
 
 const transfer = `export default (tx, { from, to, amount }) => {
   const [a, b] = tx.getAll(['acct/' + from, 'acct/' + to]);
@@ -70,6 +71,13 @@ test('mistakes, endless loops and too many rounds are told', async () => {
   assert.equal(((await rounds(15)) as { kind: string }).kind, 'done');
   const many = (await rounds(16)) as { kind: string; error: { name: string; message: string } };
   assert.deepEqual([many.kind, many.error.name], ['failed', 'LimitError']);
+});
+
+test('the script of the document does what it says', async () => {
+  const [, source = ''] = /```js\n(export default[^]*?)```/.exec(readDoc('docs/scripts.md')) ?? [];
+  const values = new Map<string, unknown>([['acct/1', { balance: 30 }]]);
+  const end = await runScript(source, values, { args: { from: 1, to: 2, amount: 10 } });
+  assert.deepEqual([end.kind, end.kind === 'done' && end.result, values.get('acct/2')], ['done', 20, { balance: 10 }]);
 });
 
 /** Does what it is told, and returns what it was told. */
