@@ -2,7 +2,6 @@
  * Answers errors outside of a call in our own form: requests that Fastify or Node's HTTP parser refuse, paths and
  * methods that do not exist, and bugs. A bug is logged with the RequestID that the client got.
  */
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { failure, failureBody, type Failure } from '../../protocol/errors.ts';
@@ -16,6 +15,7 @@ import type { DataRequest } from './data-request.ts';
 import type { Path } from './paths.ts';
 import type { Operation } from '../request-metrics.ts';
 import { Refusal } from '../../protocol/refusal.ts';
+import { STATUS_CODES } from './node-http.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

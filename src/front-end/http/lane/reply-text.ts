@@ -2,9 +2,9 @@
  * The bytes of a reply as Node's HTTP server would write them: the fast lane and it must not be told apart. Fixed parts
  * are made once; the date changes once a second.
  */
-import { STATUS_CODES } from 'node:http';
 import { httpDate, wallMs } from '../../../shared/clock.ts';
 import { jsonType } from '../exchange.ts';
+import { STATUS_CODES } from '../node-http.ts';
 
 export interface ReplyTextOptions {
   readonly boot: string;
