@@ -144,7 +144,7 @@ const anyTime = { min: 0, max: ttlMsMax };
 
 export function taskToWire(task: TaskOperation, place: string): object {
   const names = { ...targetNames(task), ...taskOptionNames, ...timeNames };
-  checkOptions(task, names as NamesOf<TaskOperation>, place.replace(/\.$/, ''));
+  checkOptions(task, names, place.replace(/\.$/, ''));
   const { id, at, delay, cron, tz, every } = task;
   const { retry, misfire, overlap, flowKey, maxLate, until, replace, version } = task;
   if (retry !== undefined) checkOptions(retry, retryNames, `${place}retry`);

@@ -173,7 +173,7 @@ export class Tasks {
     options: MakeTaskOptions,
   ): Promise<TaskMade> {
     checkOptions(options, makeNames);
-    checkOptions(target, targetNames(target) as NamesOf<TaskTarget>, 'target');
+    checkOptions(target, targetNames(target), 'target');
     const { signal, ...others } = options;
     const batch = { tasks: [{ ...times, ...target, ...others }] };
     const { tasks } = await this.#calls.batch(batch, { signal, renaming: { 'tasks[0].': '' } });

@@ -35,8 +35,9 @@ function outcome(moved: MovedTask): { readonly moved: MovedTask; readonly how: '
   return { moved, how: moved.ended === 'dead' ? 'dead' : 'failed' };
 }
 
-function withoutStatus({ lastStatus: _, ...state }: TaskState): TaskState {
-  return state;
+function withoutStatus(state: TaskState): TaskState {
+  const { lastStatus: _, ...rest } = state;
+  return rest;
 }
 
 /** `Retry-After` is a number of seconds or a date. */

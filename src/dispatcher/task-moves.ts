@@ -101,12 +101,13 @@ export function gone(state: TaskState, run: FailedRun): MovedTask {
   return { state: { ...triedOnce(state, run), failed: state.failed + 1 }, ended: 'dead' };
 }
 
-function triedOnce({ asked: _, ...state }: TaskState, { startMs, now, error }: FailedRun): TaskState {
+function triedOnce(state: TaskState, { startMs, now, error }: FailedRun): TaskState {
+  const { asked: _, ...rest } = state;
   const lastError = Buffer.from(error)
     .subarray(0, taskErrorBytesMax)
     .toString()
     .replace(/\uFFFD+$/, '');
-  return { ...state, attempts: state.attempts + 1, lastStartMs: startMs, lastEndMs: now, lastError };
+  return { ...rest, attempts: state.attempts + 1, lastStartMs: startMs, lastEndMs: now, lastError };
 }
 
 /**

@@ -25,7 +25,6 @@ export class TargetPolicy {
 
   /** @param allow without flaws */
   constructor(allow: readonly string[]) {
-    const isBlock = (entry: string): boolean => isIP(entry.split('/')[0]!) !== 0;
     this.#hosts = new Set(allow.filter((entry) => !isBlock(entry)));
     for (const entry of allow.filter(isBlock)) {
       const [address = '', bits] = entry.split('/');
@@ -71,6 +70,11 @@ export function hostOf(hostname: string): string {
 function portOf({ port, protocol }: URL): number {
   if (port !== '') return Number(port);
   return protocol === 'https:' ? 443 : 80;
+}
+
+/** Whether an entry of `tasks.allow` is an address, or a block of them. */
+function isBlock(entry: string): boolean {
+  return isIP(entry.split('/')[0]!) !== 0;
 }
 
 function familyOf(address: string): 'ipv4' | 'ipv6' {

@@ -29,9 +29,6 @@ test('what a run says is told', () => {
 });
 
 test('what was changed, is old, or has another secret is refused', () => {
-  const refused = (...[given, text, secrets, options]: Parameters<typeof verifyWebhook>): void => {
-    assert.throws(() => verifyWebhook(given, text, secrets, options), WebhookError);
-  };
   refused(headers, `${body} `, secret, { now });
   refused({ ...headers, 'webhook-id': 'msg_other' }, body, secret, { now });
   refused({ ...headers, 'webhook-timestamp': '1614265331' }, body, secret, { now });
@@ -45,3 +42,7 @@ test('what was changed, is old, or has another secret is refused', () => {
   verifyWebhook(headers, body, secret, { now: now + 400_000, toleranceMs: 500_000 });
   assert.throws(() => verifyWebhook(headers, body, [], { now }), TypeError);
 });
+
+function refused(...[given, text, secrets, options]: Parameters<typeof verifyWebhook>): void {
+  assert.throws(() => verifyWebhook(given, text, secrets, options), WebhookError);
+}

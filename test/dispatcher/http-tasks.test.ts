@@ -265,16 +265,12 @@ describe('shares', () => {
 });
 
 describe('flows', () => {
-  function starts(server: TasksUnderTest): number[] {
-    return server.sink.seen.map(({ at }) => at);
-  }
-
   test('the runs of a flow begin evenly, at its rate', async () => {
     const server = new TasksUnderTest({ shards: 2 });
     await server.ok(flowCommand('shop', { rate: 10, perMs: 1000 }));
     await server.ok(tasksOf(Array.from({ length: 25 }, (_, i) => taskOf(`t${i}`, httpTask({ flow: 'shop' })))));
     for (let ms = 0; ms < 3000; ms += 10) await server.advance(10);
-    const at = starts(server);
+    const at = server.sink.seen.map((request) => request.at);
     assert.equal(at.length, 25);
     for (const [i, ms] of at.slice(1).entries()) assert.ok(ms - at[i]! >= 100, `${ms - at[i]!} ms`);
     assert.ok(at.at(-1)! - at[0]! < 2900);

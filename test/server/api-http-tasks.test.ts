@@ -16,7 +16,7 @@ interface Seen {
 
 async function receiver(t: TestContext, answer: (seen: Seen, n: number) => number = () => 200) {
   const seen: Seen[] = [];
-  let wake = (): void => {};
+  let wake: (() => void) | undefined;
   const listener: RequestListener = (request, reply) => {
     let body = '';
     request.on('data', (piece) => (body += String(piece)));
@@ -24,7 +24,7 @@ async function receiver(t: TestContext, answer: (seen: Seen, n: number) => numbe
       seen.push({ headers: request.headers, body });
       reply.statusCode = answer(seen.at(-1)!, seen.length);
       reply.end();
-      wake();
+      wake?.();
     });
   };
   const http = createServer(listener);

@@ -39,7 +39,7 @@ export function guardedConnector(policy: TargetPolicy, resolve: Resolve): buildC
   }
   const options = { timeout: connectMsMax, allowH2: false };
   const judged = buildConnector({ ...options, lookup });
-  const trusted = buildConnector({ ...options, lookup: lookupOfSystem as Lookup });
+  const trusted = buildConnector({ ...options, lookup: lookupOfSystem });
   return (target, connected) => {
     const host = hostOf(target.hostname);
     const port = Number(target.port) || (target.protocol === 'https:' ? 443 : 80);

@@ -62,7 +62,7 @@ export class UndiciSink implements HttpSink {
     const answer = await this.#agent.request({
       origin,
       path: pathname + search,
-      method: method as 'POST',
+      method,
       headers: { ...headers },
       body: body ?? null,
       signal,

@@ -143,7 +143,10 @@ test('a proxy of the environment is not asked', async (t) => {
 test('of an answer so much is kept, and one without end is left', async (t) => {
   let hasLeft = Promise.resolve();
   const [, port] = await listening(t, (request, reply) => {
-    if (request.url === '/short') return void reply.end('é'.repeat(answerKeptBytesMax));
+    if (request.url === '/short') {
+      reply.end('é'.repeat(answerKeptBytesMax));
+      return;
+    }
     hasLeft = new Promise((resolve) => reply.on('close', resolve));
     const more = (): void => {
       while (!reply.destroyed && reply.write('x'.repeat(16_384)));

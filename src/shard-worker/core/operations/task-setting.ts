@@ -1,4 +1,5 @@
 /** What tasks of an account share: the secret that signs their requests, and flows. */
+import { unreachable } from '../../../shared/assert.ts';
 import { failure } from '../../../protocol/errors.ts';
 import {
   flowEntryKey,
@@ -37,6 +38,8 @@ export const taskSettingBehaviour: SectionBehaviour<'taskSetting'> = {
         if (deleted) writeSet.put({ kind: kinds.taskSetting, key, till: 0 });
         return { deleted };
       }
+      default:
+        return unreachable(setting);
     }
   },
 };

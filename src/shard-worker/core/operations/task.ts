@@ -203,8 +203,9 @@ function isSameRun(now: string, began: string): boolean {
   return isSame(plain(readTaskState(now)), plain(readTaskState(began)));
 }
 
-function plain({ paused: _, asked: _asked, ...state }: TaskState): TaskState {
-  return state;
+function plain(state: TaskState): TaskState {
+  const { paused: _, asked: _asked, ...rest } = state;
+  return rest;
 }
 
 function withPause(state: TaskState, isPaused: boolean): TaskState {
