@@ -16,7 +16,7 @@ import { KnownScripts } from './known-scripts.ts';
 import { RunQueue } from './run-queue.ts';
 import type { ScriptBudgets } from './script-budgets.ts';
 import type { ScriptRequest } from './script-call.ts';
-import type { ScriptCounts } from './script-counts.ts';
+import type { ScriptCounts, ScriptTotals } from './script-counts.ts';
 import type { ScriptFault, ScriptPool } from './script-run.ts';
 import { Turns } from './turns.ts';
 
@@ -111,6 +111,11 @@ export class ScriptExecutor {
       accounts.release(use);
     });
     return { cancel: () => call.end(failureReply(none, goneClient)) };
+  }
+
+  /** Of all front ends. */
+  totals(): ScriptTotals {
+    return this.#options.counts.totals();
   }
 
   /** Ends all calls: each is answered, and what has not committed does nothing. */

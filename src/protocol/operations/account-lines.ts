@@ -8,9 +8,10 @@ import { integerMax, messageErrorBytesMax, priorityMax, tillMsMax, type Limits }
 import { CountingLines, lineName } from '../../shared/export-lines.ts';
 import { refuse, refuseField } from '../refusal.ts';
 import { anyJson, closed, jsonText, listField, readInteger, readKey, readPrefix, yesOrNo } from './fields.ts';
+import { readStoredScript, type StoredScript } from './script.ts';
 import { completePolicy, queuePolicySchema, type QueuePolicy } from './queue-policy.ts';
 
-const lineKinds = ['kv', 'counter', 'sequence', 'queue', 'message'] as const;
+const lineKinds = ['kv', 'counter', 'sequence', 'queue', 'message', 'script'] as const;
 const text = Type.String({ expected: 'a string' });
 const moment = Type.Integer({ minimum: 0, maximum: tillMsMax, expected: 'milliseconds since the epoch' });
 const count = Type.Integer({ minimum: 0, maximum: integerMax, expected: 'an integer from 0 to 2^53−1' });
@@ -68,6 +69,7 @@ export type ImportBody = Type.Static<typeof importBody>;
 export type LoadOperation = { readonly key: string } & (
   | { readonly kind: 'kv' | 'counter'; readonly value?: string; readonly till: number }
   | { readonly kind: 'sequence'; readonly value: number }
+  | { readonly kind: 'script'; readonly script?: StoredScript }
   | { readonly kind: 'queue'; readonly policy: QueuePolicy; readonly paused: boolean }
   | LoadedMessage
   /** A message that is deleted, though this import has not put it. */
@@ -131,6 +133,10 @@ function readLine(line: ExportLine, path: string, limits: Limits): LoadOperation
     };
   }
   const key = readKey(need('Key', line.Key), `${path}.Key`);
+  if (Kind === 'script') {
+    if (line.Deleted === true) return { kind: Kind, key };
+    return { kind: Kind, key, script: readStoredScript(need('Value', line.Value), `${path}.Value`) };
+  }
   if (Kind === 'kv') {
     if (line.Deleted === true) return { kind: Kind, key, till: 0 };
     return {
