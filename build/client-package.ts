@@ -14,6 +14,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { oldestNode } from '../src/client/node-version.ts';
+import { clientDocuments, copyDocuments } from './package-docs.ts';
 
 /** Entries of the package and their files. */
 const entries = {
@@ -48,6 +49,7 @@ for (const file of fs.readdirSync(out, { recursive: true, encoding: 'utf8' })) {
 interface Manifest {
   readonly name: string;
   readonly version: string;
+  readonly license: string;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly peerDependencies: Readonly<Record<string, string>>;
   readonly peerDependenciesMeta: Readonly<Record<string, unknown>>;
@@ -57,6 +59,7 @@ const own = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'))
 const manifest = {
   name: own.name,
   version: own.version,
+  license: own.license,
   description: 'Client of Dragon Lock: durable locks, key-value with watches, counters, sequences and atomic batches.',
   type: 'module',
   engines: { node: `>=${oldestNode}` },
@@ -81,4 +84,4 @@ const manifest = {
 };
 fs.writeFileSync(path.join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
 for (const file of Object.values(commands)) fs.copyFileSync(path.join(root, 'src', file), path.join(out, file));
-fs.copyFileSync(path.join(root, 'docs/client.md'), path.join(out, 'README.md'));
+copyDocuments(clientDocuments, out);

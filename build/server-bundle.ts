@@ -18,6 +18,7 @@ const entries = [
   'main/data-directory/checkpoint-summary-process',
   'main/data-directory/salvage',
   'backup/backup-thread',
+  'dispatcher/dispatcher-thread',
   'front-end/front-end-thread',
   'front-end/http/parse/body-thread',
   'front-end/resp/scripts/script-thread',

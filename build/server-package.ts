@@ -1,11 +1,12 @@
 /**
- * `npm run build:server` makes dist/server, the npm package `dragonlock-server`: the bundle, its command, and what one needs
- * beside it. `npm pack ./dist/server` makes the file to publish. It runs on Node 22.19, 24 and later, in any folder; what has
- * native parts is installed as packages.
+ * `npm run build:server` makes dist/server, the npm package `dragonlock-server`: the bundle, its command, the
+ * documents, and what one needs beside it. `npm pack ./dist/server` makes the file to publish. It runs on Node 22.19, 24
+ * and later, in any folder; what has native parts is installed as packages.
  */
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { copyDocuments, serverDocuments } from './package-docs.ts';
 import { bundleServer } from './server-bundle.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -23,16 +24,6 @@ const dependencies = [
 ] as const;
 /** Loaded only when a configuration asks for them. */
 const optionalDependencies = ['@aws-sdk/client-s3', 'age-encryption'] as const;
-
-/** Files that go along, and their names in the package. */
-const files: Readonly<Record<string, string>> = {
-  LICENSE: 'LICENSE',
-  'config.yml': 'config.yml',
-  'deploy/dragonlock.service': 'deploy/dragonlock.service',
-  'deploy/dragonlock.socket': 'deploy/dragonlock.socket',
-  'docs/install.md': 'README.md',
-  'src/main/dragonlock-server.js': 'dragonlock-server.js',
-};
 
 interface Manifest {
   readonly version: string;
@@ -61,12 +52,10 @@ export async function buildServerPackage(directory: string): Promise<void> {
     ),
   };
   fs.writeFileSync(path.join(directory, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-  for (const [from, to] of Object.entries(files)) {
-    const target = path.join(directory, to);
-    fs.mkdirSync(path.dirname(target), { recursive: true });
-    fs.copyFileSync(path.join(root, from), target);
-  }
-  fs.chmodSync(path.join(directory, 'dragonlock-server.js'), 0o755);
+  copyDocuments(serverDocuments, directory);
+  const command = path.join(directory, 'dragonlock-server.js');
+  fs.copyFileSync(path.join(root, 'src/main/dragonlock-server.js'), command);
+  fs.chmodSync(command, 0o755);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -28,6 +28,7 @@ const levels = [
   'router',
   'scripts',
   'front-end',
+  'dispatcher',
   'main',
 ] as const;
 /** These run elsewhere. Of the server they know what crosses the wire, and the limits that they would meet. */
@@ -88,6 +89,7 @@ test("the journal's files are known to the journal and to those who put the serv
     'src/front-end/front-end.ts',
     'src/shard-worker/shard-thread.ts',
     'src/backup/backup-thread.ts',
+    'src/dispatcher/dispatcher-thread.ts',
     // A backup holds frames as the journal has them, and a restore makes a journal.
     'src/backup/format/shipped-frames.ts',
     'src/backup/restore/new-log.ts',
@@ -136,7 +138,8 @@ test('an exported name is one thing: in the server, and in the client with its c
 });
 
 test('core/ imports nothing that does I/O', () => {
-  const allowed = /^(src\/shard-worker\/core\/|src\/protocol\/|src\/shared\/(assert|limits|text)\.ts$|sorted-btree$)/;
+  const allowed =
+    /^(src\/shard-worker\/core\/|src\/protocol\/|src\/shared\/(assert|limits|task-limits|text)\.ts$|sorted-btree$)/;
   for (const [file, text] of source) {
     if (!file.startsWith('src/shard-worker/core/')) continue;
     for (const { target } of importsOf(file, text)) assert.match(target, allowed, `${file} imports ${target}`);

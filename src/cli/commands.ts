@@ -6,6 +6,7 @@ import { backupCommands } from './backup-commands.ts';
 import type { CommandSpec, OptionSpec } from './command-spec.ts';
 import { dataCommands } from './data-commands.ts';
 import { queueCommands } from './queue-commands.ts';
+import { taskCommands } from './task-commands.ts';
 import { scriptCommands } from './script-commands.ts';
 
 export const globalOptions = [
@@ -185,5 +186,5 @@ const others: readonly CommandSpec[] = [
 export const program: CommandSpec = {
   name: 'dragonlock',
   about: 'Locks, keys, counters, sequences, queues and batches of a Dragon Lock server.',
-  commands: [lock, locks, ...dataCommands, queueCommands, scriptCommands, ...backupCommands, ...others],
+  commands: [lock, locks, ...dataCommands, queueCommands, taskCommands, scriptCommands, ...backupCommands, ...others],
 };

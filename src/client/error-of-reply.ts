@@ -30,6 +30,7 @@ import {
   VersionMismatchError,
 } from './errors.ts';
 import { LimitMismatchError } from './lock-errors.ts';
+import { DuplicateTaskError } from './task-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
 import { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 
@@ -47,6 +48,7 @@ const classOf = {
   overflow: OverflowError,
   out_of_bounds: OutOfBoundsError,
   receipt_expired: ReceiptExpiredError,
+  duplicate_task: DuplicateTaskError,
   duplicate_request: DuplicateRequestError,
   conflict: ConflictError,
   script_refused: ScriptRefusedError,

@@ -21,6 +21,7 @@ export type { Duration } from './checks.ts';
 export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
 export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
 export type { LimitOptions, LimitResult } from './limits.ts';
+export { DuplicateTaskError } from './task-error.ts';
 export { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 export { QuotaExceededError } from './quota-error.ts';
 export type { Usage, UsageLimits } from './usage.ts';
@@ -67,6 +68,23 @@ export type {
 } from './queue-options.ts';
 export type { MessageBatchOptions, NackOptions, QueueMessage } from './queue-message.ts';
 export type { ConsumeOptions, Handler, QueueWorker } from './queue-worker.ts';
+export type {
+  CronOptions,
+  MakeTaskOptions,
+  TaskChanged,
+  TaskInfo,
+  TaskListOptions,
+  Tasks,
+  TaskState,
+} from './task.ts';
+export type {
+  Moment,
+  TaskCancelOperation,
+  TaskMade,
+  TaskOperation,
+  TaskOptions,
+  TaskTarget,
+} from './task-batch.ts';
 export type { ElectOptions, Leader } from './elections.ts';
 export type { ForceOptions, LockInfo, LockPage, Locks } from './locks.ts';
 export type { HeldLock, Lock, LockBatchOptions, LockOptions, LockSet, Mutex } from './lock.ts';

@@ -9,15 +9,14 @@ import type { Dispatcher } from '../router/dispatcher.ts';
 import type { CallUnderWay } from '../scripts/call-under-way.ts';
 import { ScriptExecutor } from '../scripts/executor.ts';
 import { ScriptBudgets } from '../scripts/script-budgets.ts';
-import type { ScriptRequest } from '../scripts/script-call.ts';
 import { ScriptCounts } from '../scripts/script-counts.ts';
 import { processMs, readClock } from '../shared/clock.ts';
 import type { ScriptPool } from '../scripts/script-run.ts';
 import { scriptOperationsMax } from '../scripts/script-limits.ts';
-import type { Limits } from '../shared/limits.ts';
+import { cronTasksMax } from '../shared/task-limits.ts';
 import { ByteBudget } from './byte-budget.ts';
 import type { Config } from './config-schema.ts';
-import { batchCommand } from './http/parse/batch.ts';
+import { batchCommand, type BatchContext } from './http/parse/batch.ts';
 import type { SharedCounters } from './shared-counters.ts';
 
 export interface FrontEndScripts {
@@ -40,7 +39,7 @@ export function scriptExecutor(options: FrontEndScripts): ScriptExecutor | undef
   return new ScriptExecutor({
     dispatcher,
     pool: scriptPool,
-    toBatch: (operations, { account }) => scriptBatch(operations, account, limits),
+    toBatch: (operations, { account }) => scriptBatch(operations, { account, limits, clock: counters.clock }),
     accounts,
     budgets: new ScriptBudgets(counters.scriptBudgets, scripts.account_cpu_ms_per_second, processMs),
     counts: new ScriptCounts(counters.scriptCounts, index),
@@ -55,18 +54,28 @@ export function scriptExecutor(options: FrontEndScripts): ScriptExecutor | undef
 }
 
 /** What scripts may do: nothing that needs another scope than `script`, reads, or waits. */
-const allowed: ReadonlySet<string> = new Set(['KVSet', 'Atomic', 'Enqueue', 'Ack', 'Nack', 'Limit', 'Guard']);
+const allowed: ReadonlySet<string> = new Set([
+  'KVSet',
+  'Atomic',
+  'Enqueue',
+  'Ack',
+  'Nack',
+  'Limit',
+  'Guard',
+  'Tasks',
+  'TaskCancel',
+]);
 
 /** Reads what a script does as a body of `POST /db/:acc`. @throws Refusal */
 export function scriptBatch(
   operations: Readonly<Record<string, unknown>>,
-  account: ScriptRequest['account'],
-  limits: Limits,
+  { limits, ...context }: Pick<BatchContext, 'account' | 'limits' | 'clock'>,
 ): Batch {
   const other = Object.keys(operations).find((name) => !allowed.has(name));
   if (other !== undefined) return refuseField(other, 'no operation of a script');
   const batch = batchCommand(operations, {
-    account,
+    ...context,
+    cronTasks: { left: cronTasksMax },
     limits: { ...limits, batch_operations_max: scriptOperationsMax },
     root: '',
   });

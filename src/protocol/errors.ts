@@ -48,6 +48,12 @@ export const errorCodes = {
     retryable: false,
     meaning: 'A message is not out under this Lock any more; `Why` says what became of it.',
   },
+  duplicate_task: {
+    status: 409,
+    retryable: false,
+    meaning:
+      'There is a task of that ID, or was less than an hour ago; `State` says which. `Replace` puts another in its place.',
+  },
   duplicate_request: {
     status: 409,
     retryable: false,

@@ -40,7 +40,9 @@ const register = (calls: readonly TimedCall<RegisterInput, RegisterOutput>[]) =>
 const counter = (calls: readonly TimedCall<CounterInput, CounterOutput>[]) => checkLinearizable(counterModel, calls);
 const sequence = (calls: readonly TimedCall<SequenceInput, SequenceOutput>[]) =>
   checkLinearizable(sequenceModel, calls);
-const lock = (calls: readonly TimedCall<LockInput, LockOutput>[]) => checkLinearizable(lockModel(0), calls);
+const rememberedMs = 1000;
+const lock = (calls: readonly TimedCall<LockInput, LockOutput>[]) =>
+  checkLinearizable(lockModel(0, rememberedMs), calls);
 
 const get = { op: 'get' } as const;
 const set = (value: string, version?: number): RegisterInput =>
@@ -130,6 +132,9 @@ test('lock: fencing tokens that go back and late releases that succeed are caugh
   const released = call(2, 3, release, { ok: true });
   assert.equal(lock([first, released, call(4, 5, take, { fence: 4, till: 104 })]).verdict, 'violation');
   assert.equal(lock([first, released, call(4, 5, release, { ok: true })]).verdict, 'ok');
+  // The same release again is refused only when the lock may have forgotten the first.
+  assert.equal(lock([first, released, call(4, 1001, release, { ok: false })]).verdict, 'violation');
+  assert.equal(lock([first, released, call(4, 1002, release, { ok: false })]).verdict, 'ok');
   assert.equal(lock([first, call(101, 102, release, { ok: true })]).verdict, 'violation');
   assert.equal(
     lock([first, call(101, 102, { op: 'extend', fence: 5, durMs: 50 } as const, { fence: 5, till: 151 })]).verdict,

@@ -1,6 +1,6 @@
 /**
- * Runs the `ts` examples of README.md, docs/client.md, docs/queues.md and docs/store.md one after the other, each as a
- * module, against one server and one DynamoDB in memory. A `text` block right after an example is its expected output. An example that
+ * Runs the `ts` examples of the documents named below one after the other, each as a module, against one server and one
+ * DynamoDB in memory. A `text` block right after an example is its expected output. An example that
  * makes no client or store gets one.
  */
 import assert from 'node:assert/strict';
@@ -27,25 +27,32 @@ interface Example {
   readonly prints: string | undefined;
 }
 
-test('docs/client.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/client.md', 14));
+test('docs/client.md: every example compiles and prints its output', (t) => runExamples(t, ['docs/client.md'], 14));
 
-test('docs/queues.md: every example compiles and prints its output', (t) => runExamples(t, 'docs/queues.md', 3));
+test('docs/queues.md: every example compiles and prints its output', (t) => runExamples(t, ['docs/queues.md'], 3));
 
-test('README.md: its example of the client compiles and runs', (t) => runExamples(t, 'README.md', 1));
+test('docs/tasks.md: every example compiles and prints its output', (t) => runExamples(t, ['docs/tasks.md'], 3));
+
+test('README.md, quick start, tutorials and migration: every example compiles and prints its output', (t) => {
+  const tutorials = ['tutorials', 'migrating'].flatMap((folder) =>
+    fs.readdirSync(path.join(root, 'docs', folder)).map((name) => `docs/${folder}/${name}`),
+  );
+  return runExamples(t, ['README.md', 'docs/quick-start.md', ...tutorials], 10);
+});
 
 test('docs/store.md: every example compiles and prints its output', async (t) => {
   const dynamoDb = await startDynamoDb({ withTable: false });
   t.after(() => dynamoDb.close());
-  await runExamples(t, 'docs/store.md', 5, dynamoDb.environment);
+  await runExamples(t, ['docs/store.md'], 5, dynamoDb.environment);
 });
 
 async function runExamples(
   t: TestContext,
-  file: string,
+  documents: readonly string[],
   atLeast: number,
   environment: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  const examples = examplesIn(file, readDoc(file));
+  const examples = documents.flatMap((file) => examplesIn(file, readDoc(file)));
   assert.ok(examples.length >= atLeast, `${examples.length} examples`);
   const directory = temporaryDirectory(t);
   const { url } = await startServer(t, path.join(directory, 'data'));

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { compareExample, examplesIn, runExamples, type Example, type Outcome } from './examples.ts';
@@ -8,15 +7,17 @@ import { readDoc } from './markdown.ts';
 import type { OpenApiDocument } from '../../src/front-end/http/openapi/document.ts';
 import { OpenApiChecker } from '../support/openapi-checker.ts';
 import { RecordingProxy } from '../support/recording-proxy.ts';
-import { root, startServer, temporaryDirectory } from './server-child.ts';
+import { startServer, temporaryDirectory } from './server-child.ts';
 
 const without = ['bash', 'curl'].filter((tool) => spawnSync(tool, ['--version']).status !== 0);
 const skip = without.length === 0 ? false : `${without.join(' and ')} not installed`;
 
 for (const [file, atLeast] of [
   ['README.md', 12],
+  ['docs/quick-start.md', 3],
   ['docs/http.md', 40],
   ['docs/queues.md', 3],
+  ['docs/tasks.md', 1],
   ['docs/openapi.md', 1],
   ['docs/cli.md', 11],
 ] as const) {
@@ -37,18 +38,6 @@ for (const [file, atLeast] of [
     assert.ok(messages.length >= atLeast, `${messages.length} requests`);
   });
 }
-
-test('docs/migrating: every example does what it says', { skip }, async (t) => {
-  for (const name of fs.readdirSync(path.join(root, 'docs/migrating'))) {
-    const file = `docs/migrating/${name}`;
-    const examples = examplesIn(file, readDoc(file));
-    if (examples.length === 0) continue;
-    const directory = temporaryDirectory(t);
-    const { url } = await startServer(t, path.join(directory, 'data'));
-    const outcomes = runExamples(examples, url, directory);
-    for (const [index, example] of examples.entries()) compareExample(example, outcomes[index]!);
-  }
-});
 
 test('the comparison tells apart what differs: another value, status, member or order', () => {
   const reply = '{"Key":"a","Version":7,"Value":1}';

@@ -91,3 +91,22 @@ export function anchors(markdown: string): Set<string> {
     ),
   );
 }
+
+/** Every link in the Markdown files of a folder that leads nowhere, as `file:line: target`. */
+export function deadLinks(directory: string): string[] {
+  const files = fs.readdirSync(directory, { recursive: true, encoding: 'utf8' });
+  const documents = files.filter((file) => file.endsWith('.md') && !file.includes('node_modules'));
+  const read = (file: string): string => fs.readFileSync(path.join(directory, file), 'utf8');
+  return documents.flatMap((document) =>
+    links(read(document)).flatMap(({ target, line }) => {
+      if (/^[a-z]+:/.test(target)) return [];
+      const [name = '', anchor] = target.split('#');
+      const place = name === '' ? document : path.join(path.dirname(document), name);
+      const leads =
+        !place.startsWith('..') &&
+        fs.statSync(path.join(directory, place), { throwIfNoEntry: false })?.isFile() === true &&
+        (anchor === undefined || anchors(read(place)).has(anchor));
+      return leads ? [] : [`${document}:${line}: ${target}`];
+    }),
+  );
+}

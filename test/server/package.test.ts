@@ -10,6 +10,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { buildServerPackage } from '../../build/server-package.ts';
+import { deadLinks } from '../docs/markdown.ts';
 import { temporaryDirectory } from '../docs/server-child.ts';
 
 const unreachable = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|E404|notarget/;
@@ -77,6 +78,7 @@ test('packed and installed into an empty folder, dragonlock-server serves, resta
   if (install.status !== 0 && unreachable.test(install.stderr))
     return t.skip(`npm cannot get what it needs: ${install.stderr.split('\n')[0]}`);
   assert.equal(install.status, 0, install.stderr);
+  assert.deepEqual(deadLinks(path.join(project, 'node_modules/dragonlock-server')), []);
   const command = path.join(project, 'node_modules/.bin/dragonlock-server');
   const node = (line: string): string => path.join(project, `node_modules/node-${line.replaceAll('.', '-')}/bin/node`);
   const runs = [[command], ...lines.map((line) => [node(line), fs.realpathSync(command)])];

@@ -5,7 +5,9 @@ import { DragonLock } from '../../src/client/dragon-lock.ts';
 import { ConflictError, DrainingError, UnreachableError } from '../../src/client/exports.ts';
 import { serverForFile } from '../support/server-under-test.ts';
 
-const server = serverForFile({ config: 'shards: 2\nhttp: { threads: 2 }\nscripts: { account_cpu_ms_per_second: 0 }\n' });
+const server = serverForFile({
+  config: 'shards: 2\nhttp: { threads: 2 }\nscripts: { account_cpu_ms_per_second: 0 }\n',
+});
 
 const transfer = `export default (tx, { from, to, amount }) => {
   const a = tx.get('acct/' + from), b = tx.get('acct/' + to);

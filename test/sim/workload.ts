@@ -227,6 +227,7 @@ class SimHabits extends Habits {
     id: ['i1', 'i2', 'i3', 'i4'],
     limit: ['g0', 'g1'],
     queue: queues,
+    task: ['t'],
     script: ['j1', 'j2'],
   };
   readonly shared: SharedLocks;

@@ -13,6 +13,7 @@ import { ScriptBudgets } from '../../src/scripts/script-budgets.ts';
 import type { ScriptRequest } from '../../src/scripts/script-call.ts';
 import { ScriptCounts } from '../../src/scripts/script-counts.ts';
 import type { ScriptRun } from '../../src/scripts/script-run.ts';
+import { allocateClock } from '../../src/shared/clock.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { acme, batch } from './commands.ts';
 import { fakeScriptPool, runNatively, type FakePoolOptions } from './fake-script-pool.ts';
@@ -54,10 +55,11 @@ export class ScriptWorld {
     this.server = server;
     this.pool = fakeScriptPool(options);
     const { router } = server.running;
+    const clock = allocateClock();
     const made: ScriptExecutorOptions = {
       dispatcher: options.dispatcher?.(router) ?? router,
       pool: this.pool,
-      toBatch: (operations, { account }) => scriptBatch(operations, account, defaultLimits),
+      toBatch: (operations, { account }) => scriptBatch(operations, { account, limits: defaultLimits, clock }),
       accounts: this.accounts,
       budgets: new ScriptBudgets(ScriptBudgets.allocate(), options.cpuMsPerSecond ?? 0, () => server.now),
       counts: this.counts,

@@ -71,6 +71,11 @@ export const steps = {
     run: () => ({ argv: ['--test', 'test/hostile/hostile.test.ts'], env: { DRAGONLOCK_LOAD_SCALE: 'full' } }),
   },
   damage: { seeds: 1, run: (seed) => crash('damage', seed, { DRAGONLOCK_LOAD_SCALE: 'full' }) },
+  'summer-time': {
+    seeds: 1,
+    run: () => ({ argv: ['--test', 'test/protocol/task-times.test.ts'], env: { DRAGONLOCK_ZONES: '60' } }),
+    once: true,
+  },
   'torn-tails': {
     seeds: 1,
     run: (seed) => ({ argv: ['test/damage/run.ts', 'tails', String(seed), '65536'] }),

@@ -204,6 +204,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     metrics: new RequestMetrics(counters.metrics, index, now ?? (() => performance.now())),
     unread: new UnreadReplies({ bytesMax: limits.unread_bytes_max / http.threads, stallMs: http.write_timeout_ms }),
     serverTime: () => readClock(counters.clock),
+    clock: counters.clock,
     lostLogLines,
     reload: new ReloadCell(counters.reload),
     dataDirectory: options.config.data_dir,

@@ -44,6 +44,8 @@ export interface RouteContext extends ReplyContext {
   readonly log: FrontEndLog;
   /** Milliseconds since the Unix epoch as the server counts them, see shared/clock.ts. */
   readonly serverTime: () => number;
+  /** Of the server, for threads that read bodies. */
+  readonly clock: SharedArrayBuffer;
   readonly lostLogLines: SharedCount;
   readonly reload: ReloadCell;
   readonly dataDirectory: string;

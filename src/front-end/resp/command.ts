@@ -155,6 +155,7 @@ export interface RespContext
     | 'arriving'
     | 'turns'
     | 'serverTime'
+    | 'clock'
     | 'version'
     | 'boot'
     | 'log'

@@ -28,6 +28,7 @@ export const respCodes = {
   precondition_failed: 'PRECONDITION',
   overflow: 'ERR',
   out_of_bounds: 'OUTOFBOUNDS',
+  duplicate_task: 'DUPLICATE',
   duplicate_request: 'DUPLICATE',
   conflict: 'TRYAGAIN',
   script_refused: 'ERR',

@@ -19,6 +19,10 @@ export interface BodyContext {
   /** The path of the batch within an array body: `[3].`; empty for a single one. */
   readonly root: string;
   readonly limits: Limits;
+  /** Of the server, see `readClock`. */
+  readonly clock: SharedArrayBuffer;
+  /** How many more tasks of this body may have cron patterns, all of its batches together. */
+  readonly cronTasks: { left: number };
 }
 
 interface SectionOf<Operation, Members> {

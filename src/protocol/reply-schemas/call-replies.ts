@@ -9,6 +9,11 @@ import { exportLine } from '../operations/account-lines.ts';
 import type { CallName } from '../operations/operations.ts';
 import { usageLimits, usageMembers } from '../operations/usage.ts';
 import {
+  anyMember,
+  changedTask,
+  nextPart,
+  taskPart,
+  taskRow,
   countMember,
   counterRow,
   delivered,
@@ -193,6 +198,15 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
       ...revPart,
     }),
   },
+  'task.list': {
+    reply: Type.Object({ Tasks: listMember(taskRow, 'Tasks in byte order.'), ...pagePart, ...revPart }),
+  },
+  'task.get': { reply: Type.Object({ ...taskRow.properties, Data: anyMember, ...revPart }), failures: ['not_found'] },
+  'task.create': { reply: Type.Object({ ...taskPart, ...versionPart, ...nextPart, ...revPart }) },
+  'task.cancel': { reply: Type.Object({ ...taskPart, ...versionPart, ...revPart }) },
+  'task.run': { reply: Type.Object({ ...changedTask, ...revPart }), failures: ['not_found'] },
+  'task.pause': { reply: Type.Object({ ...changedTask, ...revPart }), failures: ['not_found'] },
+  'task.resume': { reply: Type.Object({ ...changedTask, ...revPart }), failures: ['not_found'] },
   'script.list': {
     reply: Type.Object({ Scripts: listMember(listedScript, 'Scripts in byte order.'), ...pagePart, ...revPart }),
   },

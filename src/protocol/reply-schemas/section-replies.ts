@@ -23,6 +23,8 @@ import {
   tillMsPart,
   versionPart,
   yesMember,
+  nextPart,
+  taskPart,
 } from './parts.ts';
 
 export interface SectionReply {
@@ -109,6 +111,18 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   },
   enqueue: { members: { Enqueue: listMember(Type.Object(sent), 'As `Enqueue` was given.') } },
   queueChange: {},
+  tasks: {
+    members: {
+      Tasks: listMember(Type.Object({ ...taskPart, ...versionPart, ...nextPart }), 'As `Tasks` was given.'),
+    },
+    failures: ['duplicate_task', 'version_mismatch'],
+  },
+  taskCancel: {
+    members: { TaskCancel: listMember(Type.Object({ ...taskPart, ...versionPart }), 'As `TaskCancel` was given.') },
+    failures: ['version_mismatch'],
+  },
+  taskChange: {},
+  taskEnd: {},
   audit: {},
   wipe: {},
   load: {},

@@ -151,14 +151,14 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
 function membersIn(batch: Batch): number {
   const { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
-  const { same, script, answer } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd, same, script, answer } = batch;
   let which = lock === undefined ? 0 : hasLock;
   if (lock !== undefined && (lock.read !== undefined || lock.limit !== undefined)) which |= isShared;
   if (unlock !== undefined) which |= hasUnlock;
-  const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range ?? wipe ?? load ?? script;
-  const second = first ?? same ?? answer;
-  if ((second ?? ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit ?? locks ?? unlocks) !== undefined)
-    which |= hasRest;
+  const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range ?? wipe ?? load;
+  const second = ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit ?? locks ?? unlocks;
+  const third = tasks ?? taskCancel ?? taskChange ?? taskEnd ?? same ?? script ?? answer;
+  if ((first ?? second ?? third) !== undefined) which |= hasRest;
   return which;
 }
 
@@ -176,27 +176,11 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
 function restOf(batch: Batch): string {
   const { guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
-  const { same, script, answer } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd, same, script, answer } = batch;
   const queue = { ack, nack, extend, dequeue, enqueue, queueChange };
-  const rest = {
-    guard,
-    check,
-    idempotency,
-    sequence,
-    limit,
-    ops,
-    clear,
-    range,
-    audit,
-    locks,
-    unlocks,
-    wipe,
-    load,
-    same,
-    script,
-    answer,
-    ...queue,
-  };
+  const other = { tasks, taskCancel, taskChange, taskEnd, same, script, answer };
+  const locking = { guard, check, idempotency, locks, unlocks };
+  const rest = { ...locking, sequence, limit, ops, clear, range, audit, wipe, load, ...queue, ...other };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 

@@ -37,20 +37,20 @@ export const prelude = `(host) => {
   const aText = (value, place) =>
     typeof value === 'string' ? value : mistake(place + ': expected a string, got ' + got(value));
   // JSON.stringify changes these without a word: NaN becomes null, a Map {}.
-  const strictly = (place) => function (key, value) {
+  const strictly = (place, holes) => function (key, value) {
     const at = () => place + (key === '' ? '' : ', at ' + key);
     if (typeof value === 'number' && !isFinite(value)) mistake(at() + ': ' + value + ' has no JSON');
-    if (isArray(this) && (value === undefined || typeof value === 'function' || typeof value === 'symbol'))
+    if (!holes && isArray(this) && (value === undefined || typeof value === 'function' || typeof value === 'symbol'))
       mistake(at() + ': ' + typeof value + ' has no JSON');
     if (typeof value === 'object' && value !== null)
       for (let i = 0; i < unlike.length; i += 1)
         if (value instanceof unlike[i]) mistake(at() + ': an object of this class has no JSON');
     return value;
   };
-  const json = (value, place) => {
+  const json = (value, place, holes = false) => {
     const written = stringify(value);
     if (written === undefined) return mistake(place + ': expected JSON, got ' + got(value));
-    if (apply(includes, written, ['null']) || apply(includes, written, ['{}'])) stringify(value, strictly(place));
+    if (apply(includes, written, ['null']) || apply(includes, written, ['{}'])) stringify(value, strictly(place, holes));
     return written;
   };
   const optional = (options, place) => {
@@ -130,10 +130,10 @@ export const prelude = `(host) => {
         optional(options, 'tx.enqueue: options'));
     },
     ack: (queue, id, lock, options) => {
-      call('ack', aText(queue, 'tx.ack: queue'), json([id, lock], 'tx.ack'), optional(options, 'tx.ack: options'));
+      call('ack', aText(queue, 'tx.ack: queue'), json([id, lock ?? null], 'tx.ack'), optional(options, 'tx.ack: options'));
     },
     nack: (queue, id, lock, options) => {
-      call('nack', aText(queue, 'tx.nack: queue'), json([id, lock], 'tx.nack'), optional(options, 'tx.nack: options'));
+      call('nack', aText(queue, 'tx.nack: queue'), json([id, lock ?? null], 'tx.nack'), optional(options, 'tx.nack: options'));
     },
     task: (id, options) => {
       call('task', aText(id, 'tx.task: id'), optional(options, 'tx.task: options'));
@@ -195,7 +195,8 @@ export const prelude = `(host) => {
       const result = entry(tx, parse(args));
       if (result instanceof PromiseOf)
         return void host('fault', 'TypeError', 'The script returned a promise; expected a value: nothing in it can wait', '');
-      return result === undefined ? 'null' : json(result, 'The result');
+      // What getAll has not found is null in a result, as it is when it stands alone.
+      return result === undefined ? 'null' : json(result, 'The result', true);
     } catch (thrown) {
       fault(thrown);
     }

@@ -33,9 +33,17 @@ export class ScriptMachine {
   /** Something has run since the memory was put back. */
   #isUsed = false;
 
+  readonly #cacheBytesMax: number;
+
   /** @param beat called when a run begins, and about once a millisecond while it goes on */
-  constructor(beat: () => void = () => {}) {
+  constructor(beat: () => void = () => {}, cacheBytesMax = scriptCacheBytesMax) {
     this.#beat = beat;
+    this.#cacheBytesMax = cacheBytesMax;
+  }
+
+  /** All that is in the machine, for tests. */
+  memoryText(): string {
+    return this.#machine?.memoryText() ?? '';
   }
 
   /** Bytes of the scripts that are kept. */
@@ -71,6 +79,8 @@ export class ScriptMachine {
       if (result === undefined) return failed(host);
       if (Buffer.byteLength(result) > scriptResultBytesMax)
         overLimit(`The result takes more than ${scriptResultBytesMax} bytes`);
+      // What has no interrupts may have gone on for longer.
+      host.assertInTime();
       const operations = tx.notes.isEmpty ? {} : (JSON.parse(tx.notes.text()) as Readonly<Record<string, unknown>>);
       const reads = tx.reads.looked();
       return { kind: 'done', result, operations, reads, log: log.lines, cpuMs: host.usedMs() };
@@ -125,7 +135,7 @@ export class ScriptMachine {
     this.#bytes += bytes;
     this.#inside = sourceID;
     for (const [oldest, entry] of this.#compiled) {
-      if (this.#bytes <= scriptCacheBytesMax) break;
+      if (this.#bytes <= this.#cacheBytesMax) break;
       this.#compiled.delete(oldest);
       this.#bytes -= entry.bytes;
     }
@@ -228,6 +238,10 @@ class Host implements ScriptHost {
 
   interrupt(): void {
     this.#beat();
+    this.assertInTime();
+  }
+
+  assertInTime(): void {
     if (this.usedMs() > this.#limitMs) throw new RunEnd({ kind: 'timeout' });
   }
 

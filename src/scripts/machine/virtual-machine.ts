@@ -116,6 +116,10 @@ export class VirtualMachine {
     return this.#holdsValue || this.#memory.length !== this.#base.length;
   }
 
+  memoryText(): string {
+    return Buffer.from(this.#memory).toString('latin1');
+  }
+
   /** Makes the machine what it was when the image was taken, or before any script. */
   restore(image: ScriptImage | undefined): void {
     assert(!this.isSpent, 'a machine without a way back is thrown away');

@@ -26,6 +26,7 @@ import {
   type SequenceInput,
   type SequenceOutput,
 } from './sequential-models.ts';
+import { lockHistoryMs, mutexHistoryMs } from '../../../src/shared/limits.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 export interface SearchSampleOptions {
@@ -49,11 +50,12 @@ type Calls = {
   readonly counters: TimedCall<CounterInput, CounterOutput>[];
   readonly sequences: TimedCall<SequenceInput, SequenceOutput>[];
   readonly locks: TimedCall<LockInput, LockOutput>[];
+  readonly mutexes: TimedCall<LockInput, LockOutput>[];
 };
 
 export function searchKeys(history: History, options: SearchSampleOptions): SearchReport {
   const { clockToleranceMs = 25 } = options;
-  const calls: Calls = { registers: [], counters: [], sequences: [], locks: [] };
+  const calls: Calls = { registers: [], counters: [], sequences: [], locks: [], mutexes: [] };
   // The registers know no operations of Redis.
   const others = new Set(
     history.operations.flatMap(({ call }) => (call.kind === 'batch' ? (call.ops ?? []) : []).map(({ key }) => key)),
@@ -64,7 +66,8 @@ export function searchKeys(history: History, options: SearchSampleOptions): Sear
   search(registerModel, calls.registers, options, report);
   search(counterModel, calls.counters, options, report);
   search(sequenceModel, calls.sequences, options, report);
-  search(lockModel(clockToleranceMs), calls.locks, options, report);
+  search(lockModel(clockToleranceMs, lockHistoryMs), calls.locks, options, report);
+  search(lockModel(clockToleranceMs, mutexHistoryMs), calls.mutexes, options, report);
   return report;
 }
 
@@ -109,7 +112,8 @@ function project(operation: Operation, history: History, { mayExpire }: SearchSa
       ? { id, key, input, sentAt }
       : { id, key, input, sentAt, output, answeredAt: answer!.at };
   };
-  projectLocks(operation, history, (key, input, output) => calls.locks.push(timed(key, input, output)));
+  const locks = call.kind === 'batch' ? calls.locks : calls.mutexes;
+  projectLocks(operation, history, (key, input, output) => locks.push(timed(key, input, output)));
   if (call.kind !== 'batch') return;
   if (answer !== undefined && success === undefined) return projectRefusal(call, answer, mayExpire, calls, timed);
   call.get?.forEach((key, i) => {

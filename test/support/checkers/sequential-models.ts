@@ -142,15 +142,22 @@ interface Lock {
   readonly lo: number;
   readonly hi: number;
   readonly highest: number;
-  /** Handles and owners. */
-  readonly released: readonly (number | string)[];
+  readonly released: readonly Released[];
+}
+
+interface Released {
+  /** A handle or an owner. */
+  readonly by: number | string;
+  /** It was not released before. */
+  readonly from: number;
 }
 
 /**
  * A lock that may end at its time, on clocks that differ by no more than this. A release that was answered well may be
- * the same one again. Not for histories with restarts, which lengthen leases.
+ * the same one again, and is so for as long as the lock remembers the first. Not for histories with restarts, which
+ * lengthen leases.
  */
-export function lockModel(toleranceMs: number): SequentialModel<Lock, LockInput, LockOutput> {
+export function lockModel(toleranceMs: number, rememberedMs: number): SequentialModel<Lock, LockInput, LockOutput> {
   return {
     init: { held: false, fence: undefined, owner: undefined, lo: 0, hi: 0, highest: 0, released: [] },
     hash: (lock) => JSON.stringify(lock),
@@ -161,13 +168,15 @@ export function lockModel(toleranceMs: number): SequentialModel<Lock, LockInput,
       const refused = output !== undefined && 'ok' in output && !output.ok;
       const own = mayBeHeld && isOwn(lock, input);
       if (input.op === 'release') {
-        const again = lock.released.includes(input.fence ?? input.owner ?? 0);
-        if (refused) return (own && !mayBeOver) || again ? undefined : lock;
+        const again = lock.released.findLast(({ by }) => by === (input.fence ?? input.owner));
+        const isKnown = again !== undefined && answeredAt + toleranceMs < again.from + rememberedMs;
+        if (refused) return (own && !mayBeOver) || isKnown ? undefined : lock;
         if (own) {
           const by = [lock.fence ?? input.fence, lock.owner].filter((name) => name !== undefined);
-          return { ...lock, held: false, released: [...lock.released.slice(-14), ...by] };
+          const released = by.map((name) => ({ by: name, from: sentAt }));
+          return { ...lock, held: false, released: [...lock.released.slice(-14), ...released] };
         }
-        return output === undefined || again ? lock : undefined;
+        return output === undefined || again !== undefined ? lock : undefined;
       }
       if (refused) {
         const could = input.op === 'extend' ? !own || mayBeOver : mayBeHeld && !own;
@@ -182,7 +191,7 @@ export function lockModel(toleranceMs: number): SequentialModel<Lock, LockInput,
       if (input.op === 'extend' || !mayBeOver) return output === undefined ? lock : undefined;
       if (given !== undefined && given.fence <= lock.highest) return undefined;
       // This lease of the owner may end otherwise than the one that it has released.
-      const released = lock.released.filter((name) => name !== input.owner);
+      const released = lock.released.filter(({ by }) => by !== input.owner);
       const { owner } = input;
       return { ...lock, ...lease, fence: given?.fence, owner, highest: given?.fence ?? lock.highest, released };
     },

@@ -25,10 +25,11 @@ import { queue } from './queue.ts';
 import { script } from './script.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
+import { task } from './task.ts';
 import { usage } from './usage.ts';
 import { watch } from './watch.ts';
 import type { AccountExport } from '../../../src/protocol/operations/account.ts';
-import type { AdminCommand, Batch, Command } from '../../../src/protocol/operations/operations.ts';
+import type { AdminCommand, Batch, Command, OwnCommand } from '../../../src/protocol/operations/operations.ts';
 
 /** What one noun has to say. */
 interface Noun {
@@ -54,6 +55,7 @@ const nouns: readonly Noun[] = [
   sequence,
   stringOp,
   queue,
+  task,
   account,
   audit,
   watch,
@@ -68,8 +70,9 @@ const commands = {
   ...script.commands,
   ...watch.commands,
   ...usage.commands,
+  ...task.commands,
 } satisfies {
-  readonly [Kind in Exclude<Command, AccountExport | AdminCommand | Batch>['kind']]: (
+  readonly [Kind in Exclude<Command, AccountExport | AdminCommand | OwnCommand | Batch>['kind']]: (
     at: Moment,
     command: Extract<Command, { kind: Kind }>,
   ) => Outcome;

@@ -4,11 +4,13 @@
  */
 import { Span, type Body, type Json } from './expected.ts';
 import { nextOf, type QueueEntry } from './queue-state.ts';
+import type { TaskDefinition } from '../../../src/protocol/operations/task-definition.ts';
 import type { Contents } from './moment.ts';
 
-export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue' | 'script';
+type Name = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue';
+export type Kind = Name | 'task' | 'script';
 
-export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | ScriptEntry;
+export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | TaskEntry | ScriptEntry;
 
 export interface KvEntry {
   readonly version: number;
@@ -78,6 +80,13 @@ export interface StoredEntry {
   readonly till: Span;
 }
 
+export interface TaskEntry {
+  readonly version: number;
+  readonly definition: TaskDefinition;
+  readonly next: Span;
+  readonly paused: boolean;
+}
+
 export interface Change {
   readonly name: string;
   /** Absent: there is none any more. */
@@ -94,6 +103,7 @@ const letters = {
   stored: 'i',
   limit: 'g',
   queue: 'q',
+  task: 't',
   script: 'j',
 } as const;
 

@@ -10,10 +10,11 @@ import { queue } from './queue.ts';
 import { samePages, script } from './script.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
+import { task } from './task.ts';
 import { usage } from './usage.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
-const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit, ...queue, ...script, ...usage };
+const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit, ...queue, ...task, ...script, ...usage };
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 

@@ -9,7 +9,8 @@ import type { Sharing } from '../../../src/protocol/operations/lock-sharing.ts';
 import type { SameOperation } from '../../../src/protocol/operations/script.ts';
 import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
-export type Named = 'kv' | 'string' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id' | 'limit' | 'queue' | 'script';
+type Kept = 'kv' | 'string' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id' | 'limit' | 'queue';
+export type Named = Kept | 'task' | 'script';
 
 export abstract class Habits {
   readonly random: SeededRandom;
@@ -27,6 +28,10 @@ export abstract class Habits {
 
   /** As far as the client knows; 0: there is none. */
   abstract knownVersion(key: string): number;
+  /** As far as the client knows. */
+  knownTask(_id: string): number {
+    return 1 + this.below(50);
+  }
   /** Of the lock or mutex of that name, mostly the one that holds it. */
   abstract handle(noun: 'lock' | 'mutex', id: string): number;
   /** Of a message, mostly of one that is out. */

@@ -2,7 +2,14 @@
 import * as fc from 'fast-check';
 import { integerMax } from '../../../src/shared/limits.ts';
 import type { QueueEntry } from '../contract/queue-state.ts';
-import { nameOf, type ContractState, type KvEntry, type LockEntry, type NumberEntry } from '../contract/state.ts';
+import {
+  nameOf,
+  type ContractState,
+  type KvEntry,
+  type LockEntry,
+  type TaskEntry,
+  type NumberEntry,
+} from '../contract/state.ts';
 import { seededRandom, type SeededRandom } from '../seeded-random.ts';
 import { CommandGenerator, type Mix } from './generators.ts';
 import { Habits } from './habits.ts';
@@ -65,6 +72,12 @@ const mix: Mix = {
   'queue.stat': 2,
   'queue.list': 1,
   'queue.peek': 2,
+  'task.create': 5,
+  'task.batch': 2,
+  'task.cancel': 2,
+  'task.change': 3,
+  'task.get': 2,
+  'task.list': 2,
   'account.usage': 3,
   'script.put': 2,
   'script.delete': 1,
@@ -113,6 +126,7 @@ class ModelHabits extends Habits {
     id: ['i0', 'i1', 'i2'],
     limit: ['g0', 'g1', 'g2'],
     queue: ['q0', 'q1'],
+    task: ['t0', 't1', 't2'],
     script: ['j0', 'j1'],
   };
   readonly #state: ContractState;
@@ -125,6 +139,10 @@ class ModelHabits extends Habits {
 
   knownVersion(key: string): number {
     return (this.#state.get(nameOf('kv', this.account, key)) as KvEntry | undefined)?.version ?? 0;
+  }
+
+  override knownTask(id: string): number {
+    return (this.#state.get(nameOf('task', this.account, id)) as TaskEntry | undefined)?.version ?? 0;
   }
 
   /** The holder's, one that has ended, or another's. */

@@ -43,6 +43,8 @@ const texts: Readonly<Record<string, string>> = {
   by: 'What the order goes by; default `requests`.',
   confirm: 'The name of the account once more.',
   do: 'Try them again, or pass them over.',
+  'task.cancel?ver': 'Only if the task has this version.',
+  'task.list?state': 'Only those in this state.',
   version: 'One of the versions that are kept; default: the current one.',
   'script.put?ver': 'Only if the script has this version; 0: only if there is none.',
   'script.delete?ver': 'Only if the script has this version; 0: only if there is none.',

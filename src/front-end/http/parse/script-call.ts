@@ -48,9 +48,16 @@ const checkEval = validator(evalBody);
 const values = valueMembers(['Args']);
 const lists = ['Keys', 'Guard', 'IdempotencyIDs'];
 
+export interface ScriptCallGiven {
+  readonly stored: boolean;
+  readonly header: IdempotencyOptions | undefined;
+  /** The server's time. */
+  readonly clock: SharedArrayBuffer;
+}
+
 export function scriptCallBody(
   text: string,
-  { stored, header }: { readonly stored: boolean; readonly header: IdempotencyOptions | undefined },
+  { stored, header, clock }: ScriptCallGiven,
   limits: Limits,
 ): ScriptCallBody {
   const json = text === '' && stored ? {} : parseJson(text);
@@ -63,7 +70,7 @@ export function scriptCallBody(
   if (Keys.length > scriptKeysMax)
     return refuseField('Keys', `expected at most ${scriptKeysMax} keys, got ${Keys.length}`);
   const keys = [...new Set(Keys.map((key, i) => readKey(key, `Keys[${i}]`)))];
-  const context = { root: '', limits };
+  const context = { root: '', limits, clock, cronTasks: { left: 0 } };
   const idempotency = readIdempotency(body, context, header);
   return {
     args: jsonText(Args, 'Args', { bytes: scriptArgsBytesMax, name: 'the limit of Args' }),

@@ -2,6 +2,7 @@
 import { revision } from '../../../protocol/ids.ts';
 import { isFailure, type Reply } from '../../../protocol/replies.ts';
 import { idempotencyTtlMsDefault, pageLimitDefault, pageLimitMax, waitMsMax } from '../../../shared/limits.ts';
+import { cronTasksMax } from '../../../shared/task-limits.ts';
 import { withIdempotency } from '../../fingerprint.ts';
 import { batchCommand, parseBatches } from '../../http/parse/batch.ts';
 import { checked, integerBetween, keyOf, optionsOf, prefixOf } from '../argument.ts';
@@ -18,7 +19,13 @@ function batch(args: readonly string[], { account, context }: RespClient): Plan 
     const parsed = parseBatches(json);
     if (Array.isArray(parsed))
       return refuseCommand('ERR batch: expected an object; send several commands instead of an array');
-    const command = batchCommand(parsed, { account, limits: context.limits, root: '' });
+    const command = batchCommand(parsed, {
+      account,
+      limits: context.limits,
+      clock: context.clock,
+      cronTasks: { left: cronTasksMax },
+      root: '',
+    });
     return { kind: 'command', command, write: (body) => bulk(bytesOf(body)) };
   });
 }

@@ -1,7 +1,7 @@
 /**
  * Lines of an export (protocol/operations/account-lines.ts), of what a shard has and of what the journal says has
- * changed. Locks, rate limits, idempotency ids and what queues note of deliveries are not exported: they belong to the
- * server that gave them.
+ * changed. Locks, rate limits, tasks, idempotency ids and what queues note of deliveries are not exported: they belong to
+ * the server that gave them.
  */
 import { hasLapsed, type LocatedEntry } from '../../../protocol/entries.ts';
 import type { AccountExport } from '../../../protocol/operations/account.ts';

@@ -50,6 +50,9 @@ import {
 } from './queue.ts';
 import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
+import { taskCancelBehaviour, taskChangeBehaviour, taskEndBehaviour, taskFormats, tasksBehaviour } from './task.ts';
+import { watchDueTasks } from './task-due.ts';
+import { getTask, listTasks } from './task-looks.ts';
 import { answerBehaviour, getScript, listScripts, sameBehaviour, scriptBehaviour, scriptFormats } from './script.ts';
 import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
@@ -77,6 +80,10 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   dequeue: dequeueBehaviour,
   enqueue: enqueueBehaviour,
   queueChange: queueChangeBehaviour,
+  taskEnd: taskEndBehaviour,
+  taskCancel: taskCancelBehaviour,
+  tasks: tasksBehaviour,
+  taskChange: taskChangeBehaviour,
   audit: auditBehaviour,
   wipe: wipeBehaviour,
   load: loadBehaviour,
@@ -92,6 +99,7 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...limitFormats,
   ...queueFormats,
   ...queueChangeFormats,
+  ...taskFormats,
   ...scriptFormats,
   ...accountFormats,
 };
@@ -101,6 +109,7 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'counter.list': listCounters,
   'lock.list': listLocks,
   'queue.list': listQueues,
+  'task.list': listTasks,
   'script.list': listScripts,
   'account.usage': countAccount,
   'account.export': exportAccount,
@@ -118,6 +127,9 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.list': replyPage,
   'queue.stat': statQueue,
   'queue.peek': peekQueue,
+  'task.list': replyPage,
+  'task.get': getTask,
+  'task.due': watchDueTasks,
   'script.list': replyPage,
   'script.get': getScript,
   'watch.key': watchKey,
