@@ -60,23 +60,24 @@ const allowed: ReadonlySet<string> = new Set([
   'Enqueue',
   'Ack',
   'Nack',
-  'Limit',
-  'Guard',
   'Tasks',
   'TaskCancel',
+  'Limit',
+  'Guard',
 ]);
 
 /** Reads what a script does as a body of `POST /db/:acc`. @throws Refusal */
 export function scriptBatch(
   operations: Readonly<Record<string, unknown>>,
-  { limits, ...context }: Pick<BatchContext, 'account' | 'limits' | 'clock'>,
+  { account, limits, clock }: Pick<BatchContext, 'account' | 'limits' | 'clock'>,
 ): Batch {
   const other = Object.keys(operations).find((name) => !allowed.has(name));
   if (other !== undefined) return refuseField(other, 'no operation of a script');
   const batch = batchCommand(operations, {
-    ...context,
-    cronTasks: { left: cronTasksMax },
+    account,
     limits: { ...limits, batch_operations_max: scriptOperationsMax },
+    clock,
+    cronTasks: { left: cronTasksMax },
     root: '',
   });
   if (batch.limit?.some(({ waitMs }) => waitMs > 0) === true) return refuseField('Limit', 'a script waits for nothing');

@@ -10,7 +10,7 @@
 import { kinds } from './record.ts';
 
 /** The newest data that this server reads. */
-export const readerNumber = 2;
+export const readerNumber = 1;
 
 /** By kind of entry: the first reader that knows it. */
 export const kindReaders = {
@@ -27,7 +27,7 @@ export const kindReaders = {
   deletion: 1,
   task: 1,
   taskState: 1,
-  script: 2,
+  script: 1,
 } as const satisfies Record<keyof typeof kinds, number>;
 
 /** What stored data needs. */

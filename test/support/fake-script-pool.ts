@@ -43,7 +43,7 @@ function compile(source: string): { main?: Main; fault?: ScriptFault } {
     const main = new Function(`return (${source.replace(/export default/, '').replace(/;\s*$/, '')}\n)`)() as Main;
     return typeof main === 'function' ? { main } : { fault: { name: 'SyntaxError', message: 'no default export' } };
   } catch (error) {
-    return { fault: { name: 'SyntaxError', message: String((error as Error).message), line: 1, column: 1 } };
+    return { fault: { name: 'SyntaxError', message: (error as Error).message, line: 1, column: 1 } };
   }
 }
 

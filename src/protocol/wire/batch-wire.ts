@@ -178,9 +178,10 @@ function restOf(batch: Batch): string {
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
   const { tasks, taskCancel, taskChange, taskEnd, same, script, answer } = batch;
   const queue = { ack, nack, extend, dequeue, enqueue, queueChange };
-  const other = { tasks, taskCancel, taskChange, taskEnd, same, script, answer };
+  const task = { tasks, taskCancel, taskChange, taskEnd };
   const locking = { guard, check, idempotency, locks, unlocks };
-  const rest = { ...locking, sequence, limit, ops, clear, range, audit, wipe, load, ...queue, ...other };
+  const scripts = { same, script, answer };
+  const rest = { ...locking, sequence, limit, ops, clear, range, audit, wipe, load, ...queue, ...task, ...scripts };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 

@@ -7,8 +7,18 @@ import { nextOf, type QueueEntry } from './queue-state.ts';
 import type { TaskDefinition } from '../../../src/protocol/operations/task-definition.ts';
 import type { Contents } from './moment.ts';
 
-type Name = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue';
-export type Kind = Name | 'task' | 'script';
+export type Kind =
+  | 'kv'
+  | 'counter'
+  | 'sequence'
+  | 'lock'
+  | 'share'
+  | 'mutex'
+  | 'stored'
+  | 'limit'
+  | 'queue'
+  | 'task'
+  | 'script';
 
 export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | TaskEntry | ScriptEntry;
 

@@ -9,8 +9,18 @@ import type { Sharing } from '../../../src/protocol/operations/lock-sharing.ts';
 import type { SameOperation } from '../../../src/protocol/operations/script.ts';
 import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
-type Kept = 'kv' | 'string' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id' | 'limit' | 'queue';
-export type Named = Kept | 'task' | 'script';
+export type Named =
+  | 'kv'
+  | 'string'
+  | 'counter'
+  | 'sequence'
+  | 'lock'
+  | 'mutex'
+  | 'id'
+  | 'limit'
+  | 'queue'
+  | 'task'
+  | 'script';
 
 export abstract class Habits {
   readonly random: SeededRandom;

@@ -51,7 +51,6 @@ const lists = ['Keys', 'Guard', 'IdempotencyIDs'];
 export interface ScriptCallGiven {
   readonly stored: boolean;
   readonly header: IdempotencyOptions | undefined;
-  /** The server's time. */
   readonly clock: SharedArrayBuffer;
 }
 

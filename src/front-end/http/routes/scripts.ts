@@ -23,7 +23,7 @@ export function scriptRoutes(app: FastifyInstance, context: RouteContext, define
   const start = (request: DataRequest, exchange: Exchange, stored: boolean): Cancelable => {
     requireScope(request.access, 'script', 'Running a script');
     const { cpu_ms_max } = context.inForce.config.scripts;
-    const content = bodyOf(request, body(request, stored, context.clock), context.limits);
+    const content = bodyOf(request, body(request, stored, context), context.limits);
     if (content.cpuMs !== undefined && content.cpuMs > cpu_ms_max)
       return refuseField('CPU', `expected at most ${cpu_ms_max} ms (scripts.cpu_ms_max), got ${content.cpuMs}`);
     const call: ScriptRequest = { ...content, account: accountIn(request), ...(stored && { name: idIn(request) }) };
@@ -33,13 +33,13 @@ export function scriptRoutes(app: FastifyInstance, context: RouteContext, define
   };
   const route = (stored: boolean) =>
     define.call(stored ? 'script_call' : 'script_eval', (request, exchange) => start(request, exchange, stored), {
-      body: (request) => body(request, stored, context.clock),
+      body: (request) => body(request, stored, context),
     });
   app.post<DataRoute>('/db/:acc/call/*', ...route(true));
   app.post<DataRoute>('/db/:acc/eval', ...route(false));
 }
 
-function body(request: DataRequest, stored: boolean, clock: SharedArrayBuffer): ReturnType<BodyArguments<'call'>> {
+function body(request: DataRequest, stored: boolean, { clock }: RouteContext): ReturnType<BodyArguments<'call'>> {
   queryOf(request);
   return ['call', { stored, header: idempotencyOf(request), clock }];
 }
