@@ -22,7 +22,7 @@ import type { Dispatcher } from '../router/dispatcher.ts';
 import { scriptCpuMsDefault } from '../shared/limits.ts';
 import { quoted } from '../shared/text.ts';
 import { CallRequests, movedIn } from './call-requests.ts';
-import type { KnownScript, KnownScripts } from './known-scripts.ts';
+import type { ScriptSource, ScriptSources } from './script-sources.ts';
 import type { RunQueue } from './run-queue.ts';
 import type { ScriptBudgets } from './script-budgets.ts';
 import { CallFailed, fail, failureOf, scriptFailed, type ScriptRequest } from './script-call.ts';
@@ -41,7 +41,7 @@ export interface CallContext {
   readonly pool: ScriptPool;
   /** Checks the operations of a script as a body of `POST /db/:acc`. @throws Refusal */
   readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptRequest) => Batch;
-  readonly known: KnownScripts;
+  readonly known: ScriptSources;
   readonly turns: Turns;
   readonly runs: RunQueue;
   readonly budgets: ScriptBudgets;
@@ -69,7 +69,7 @@ export class CallUnderWay {
   readonly #call: BegunCall;
   readonly #wanted: Wanted;
   readonly #look: IdempotencyRequest | undefined;
-  #script: KnownScript | undefined;
+  #script: ScriptSource | undefined;
   #rev = 0 as Revision;
   #tries = 0;
   #cpuMs = 0;

@@ -12,7 +12,7 @@ import type { AccountCounts } from '../router/account-counts.ts';
 import type { Cancelable, Dispatcher, ReplySink } from '../router/dispatcher.ts';
 import { scriptRunsMax, scriptWaitingMax } from './script-limits.ts';
 import { CallUnderWay, type CallContext } from './call-under-way.ts';
-import { KnownScripts } from './known-scripts.ts';
+import { ScriptSources } from './script-sources.ts';
 import { RunQueue } from './run-queue.ts';
 import type { ScriptBudgets } from './script-budgets.ts';
 import type { ScriptRequest } from './script-call.ts';
@@ -64,7 +64,7 @@ export class ScriptExecutor {
       budgets,
       counts,
       pool: options.pool,
-      known: new KnownScripts(),
+      known: new ScriptSources(),
       turns: new Turns(),
       runs: new RunQueue(),
     };

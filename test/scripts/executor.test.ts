@@ -124,7 +124,7 @@ test('what refuses, fails, takes too long or is killed leaves nothing, and neith
     tx.set('a', 1); tx.add('c', 1); tx.enqueue('q', 1);
     if (how === 'refuse') tx.fail('no', { left: 0 });
     if (how === 'throw') throw new RangeError('x');
-    if (how === 'wrong') tx.raw('KVSet', { Key: '', Value: 1 });
+    if (how === 'wrong') tx.raw('KVSet', [{ Key: '', Value: 1 }]);
     if (how === 'force') tx.raw('UnlockID', 'a');
   }`;
   await world.put({ b: 1 });

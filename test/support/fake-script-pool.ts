@@ -131,7 +131,7 @@ function txOf(run: ScriptRun, looked: Looked, operations: Record<string, unknown
     },
     add: (key: string, n: number): void => put('Atomic', { Key: key, Add: n }),
     enqueue: (queue: string, data: unknown): void => put('Enqueue', { Queue: queue, Data: data }),
-    raw: put,
+    raw: (name: string, value: unknown): void => void Object.assign(operations, { [name]: value }),
     log: (line: string): void => void log.push(line),
     fail(reason: string, details?: unknown): never {
       throw new Refused(reason, details);
