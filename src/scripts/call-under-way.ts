@@ -25,7 +25,7 @@ import { CallRequests, movedIn } from './call-requests.ts';
 import type { ScriptSource, ScriptSources } from './script-sources.ts';
 import type { RunQueue } from './run-queue.ts';
 import type { ScriptBudgets } from './script-budgets.ts';
-import { CallFailed, fail, failureOf, scriptFailed, type ScriptCall } from './script-call.ts';
+import { CallFailed, fail, failureOf, scriptFailed, type ScriptCallRequest } from './script-call.ts';
 import { scriptKeysMax, scriptRoundsMax, scriptTriesMax } from './script-limits.ts';
 import { checksOf, momentOf, readBatches, Wanted, type Moment } from './script-reads.ts';
 import type { ScriptCounts } from './script-counts.ts';
@@ -40,7 +40,7 @@ export interface CallContext {
   readonly dispatcher: Dispatcher;
   readonly pool: ScriptPool;
   /** Checks the operations of a script as a body of `POST /db/:acc`. @throws Refusal */
-  readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptCall) => Batch;
+  readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptCallRequest) => Batch;
   readonly known: ScriptSources;
   readonly turns: Turns;
   readonly runs: RunQueue;
@@ -53,7 +53,7 @@ type Done = Extract<ScriptOutcome, { kind: 'done' }>;
 type Ended = Exclude<ScriptOutcome, { kind: 'needs' }>;
 
 export interface BegunCall {
-  readonly request: ScriptCall;
+  readonly request: ScriptCallRequest;
   readonly use: AccountUse;
   readonly now: number;
   readonly seed: number;

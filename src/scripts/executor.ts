@@ -15,7 +15,7 @@ import { CallUnderWay, type CallContext } from './call-under-way.ts';
 import { ScriptSources } from './script-sources.ts';
 import { RunQueue } from './run-queue.ts';
 import type { ScriptBudgets } from './script-budgets.ts';
-import type { ScriptCall } from './script-call.ts';
+import type { ScriptCallRequest } from './script-call.ts';
 import type { ScriptCounts, ScriptTotals } from './script-counts.ts';
 import type { ScriptFault, ScriptPool } from './script-run.ts';
 import { Turns } from './turns.ts';
@@ -30,7 +30,7 @@ export interface ScriptExecutorOptions {
   readonly dispatcher: Dispatcher;
   readonly pool: ScriptPool;
   /** See `CallContext`. */
-  readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptCall) => Batch;
+  readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptCallRequest) => Batch;
   readonly accounts: AccountCounts;
   readonly budgets: ScriptBudgets;
   readonly counts: ScriptCounts;
@@ -77,7 +77,7 @@ export class ScriptExecutor {
   }
 
   /** Reads before it returns, so that calls and other requests of a connection keep their order. */
-  call(request: ScriptCall, sink: ReplySink): Cancelable {
+  call(request: ScriptCallRequest, sink: ReplySink): Cancelable {
     const { accounts, budgets, counts, serverTime } = this.#options;
     const { account, args, source = '' } = request;
     const use = accounts.use(account);
@@ -145,7 +145,7 @@ export class ScriptExecutor {
 }
 
 /** Digests what a call asks for. `Keys` only help to read. */
-function fingerprintOf({ name, source, version, args }: ScriptCall): string {
+function fingerprintOf({ name, source, version, args }: ScriptCallRequest): string {
   return hash('sha256', JSON.stringify([name, source, version, args]), 'base64url').slice(0, 22);
 }
 

@@ -6,7 +6,7 @@ import { hash } from 'node:crypto';
 import type { AccountId, Revision } from '../protocol/ids.ts';
 import { isFailure } from '../protocol/replies.ts';
 import type { CallRequests } from './call-requests.ts';
-import { CallFailed, type ScriptCall } from './script-call.ts';
+import { CallFailed, type ScriptCallRequest } from './script-call.ts';
 
 const bytesMax = 8 * 1024 * 1024;
 
@@ -22,7 +22,7 @@ export class ScriptSources {
   #bytes = 0;
 
   /** Finds the source of a call. @throws CallFailed */
-  async find(request: ScriptCall, requests: CallRequests): Promise<{ script: ScriptSource; rev: Revision }> {
+  async find(request: ScriptCallRequest, requests: CallRequests): Promise<{ script: ScriptSource; rev: Revision }> {
     const { account, name, version, source = '' } = request;
     if (name === undefined)
       return { script: { version: 0, source, sourceID: sourceIDOf(account, source) }, rev: 0 as Revision };

@@ -10,7 +10,7 @@ import { AccountCounts } from '../../src/router/account-counts.ts';
 import type { Cancelable, Dispatcher } from '../../src/router/dispatcher.ts';
 import { ScriptExecutor, type ScriptExecutorOptions } from '../../src/scripts/executor.ts';
 import { ScriptBudgets } from '../../src/scripts/script-budgets.ts';
-import type { ScriptCall } from '../../src/scripts/script-call.ts';
+import type { ScriptCallRequest } from '../../src/scripts/script-call.ts';
 import { ScriptCounts } from '../../src/scripts/script-counts.ts';
 import type { ScriptRun } from '../../src/scripts/script-run.ts';
 import { allocateClock } from '../../src/shared/clock.ts';
@@ -20,7 +20,7 @@ import { fakeScriptPool, runNatively, type FakePoolOptions } from './fake-script
 import { ServerInMemory } from './server-in-memory.ts';
 
 export interface CalledScript {
-  readonly request: ScriptCall;
+  readonly request: ScriptCallRequest;
   readonly cancelable: Cancelable;
   readonly answered: Promise<void>;
   reply: Reply | undefined;
@@ -79,7 +79,7 @@ export class ScriptWorld {
   }
 
   /** Begins the call of a source. */
-  eval(source: string, args: unknown = null, more: Partial<ScriptCall> = {}): CalledScript {
+  eval(source: string, args: unknown = null, more: Partial<ScriptCallRequest> = {}): CalledScript {
     const request = { account: acme, source, args: JSON.stringify(args), keys: [], ...more };
     const { promise: answered, resolve } = Promise.withResolvers<void>();
     const call: { -readonly [Name in keyof CalledScript]: CalledScript[Name] } = {
@@ -105,7 +105,7 @@ export class ScriptWorld {
     return call;
   }
 
-  async run(source: string, args: unknown = null, more: Partial<ScriptCall> = {}): Promise<AnsweredScript> {
+  async run(source: string, args: unknown = null, more: Partial<ScriptCallRequest> = {}): Promise<AnsweredScript> {
     const call = this.eval(source, args, more);
     await this.server.until(call.answered);
     return answerOf(call);
@@ -161,7 +161,7 @@ class Model {
   }
 
   /** Runs a script alone on this state. */
-  run({ source = '', args }: ScriptCall, now: number): ReturnType<typeof runNatively> {
+  run({ source = '', args }: ScriptCallRequest, now: number): ReturnType<typeof runNatively> {
     const entries: Record<string, { value: string; version: number } | null> = {};
     const counters: Record<string, number> = {};
     let lists: ScriptRun['reads']['lists'] = [];

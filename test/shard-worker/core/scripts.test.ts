@@ -8,6 +8,7 @@ import { CoreUnderTest } from '../../support/core-under-test.ts';
 
 const put = (source: string, more: Partial<ScriptChange> = {}): Batch =>
   batch({ format: 'script.put', script: { key: 'pay', source, ...more } });
+const drop = (version: number): Batch => batch({ format: 'script.delete', script: { key: 'pay', version } });
 const get = (more: object = {}) => ({ kind: 'script.get', account: acme, id: 'pay', ...more }) as const;
 
 function bodyOf(core: CoreUnderTest, command: Parameters<CoreUnderTest['ask']>[0]): Record<string, unknown> {
@@ -30,7 +31,6 @@ test('a script is stored and deleted only with the version that is expected', ()
   const { Version } = bodyOf(core, put('a', { version: 0 }));
   assert.equal(bodyOf(core, put('b', { version: 0 }))['Code'], 'version_mismatch');
   assert.equal(bodyOf(core, put('b', { version: Version as number }))['Code'], undefined);
-  const drop = (version: number): Batch => batch({ format: 'script.delete', script: { key: 'pay', version } });
   assert.equal(bodyOf(core, drop(Version as number))['Code'], 'version_mismatch');
   assert.equal(bodyOf(core, batch({ format: 'script.delete', script: { key: 'pay' } }))['Deleted'], true);
   assert.equal(bodyOf(core, get())['Code'], 'not_found');

@@ -9,7 +9,7 @@ import {
 import { guardItem, guardSection } from '../../../protocol/operations/lock.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { checkSource } from '../../../protocol/operations/script.ts';
-import type { ScriptCall } from '../../../scripts/script-call.ts';
+import type { ScriptCallRequest } from '../../../scripts/script-call.ts';
 import { scriptArgsBytesMax, scriptKeysMax } from '../../../scripts/script-limits.ts';
 import { integerMax, type Limits } from '../../../shared/limits.ts';
 import { writeOutLists } from './batch.ts';
@@ -18,7 +18,7 @@ import { refuseRepeatedMembers, valueMembers } from './repeated-members.ts';
 import { validator } from './validate.ts';
 
 /** Who calls, and what, is in the request. */
-export type ScriptCallBody = Omit<ScriptCall, 'account' | 'name'>;
+export type ScriptCallBody = Omit<ScriptCallRequest, 'account' | 'name'>;
 
 const shared = {
   Args: Type.Optional(anyJson),
