@@ -18,10 +18,12 @@ const entries = [
   'main/data-directory/checkpoint-summary-process',
   'main/data-directory/salvage',
   'backup/backup-thread',
+  'dispatcher/dispatcher-thread',
   'front-end/front-end-thread',
   'front-end/http/parse/body-thread',
   'front-end/resp/scripts/script-thread',
   'journal/journal-thread',
+  'scripts/threads/script-thread',
   'shard-worker/shard-thread',
   'storage/checkpoint/checkpoint-thread',
 ] as const;
@@ -35,7 +37,16 @@ const commandEntries = [
   'main/doctor/health',
 ] as const;
 
-const packages = ['@aws-sdk/*', 'age-encryption', 'fs-native-extensions', 'lmdb', 'pino', 'wasmoon-lua5.1'] as const;
+const packages = [
+  '@aws-sdk/*',
+  'age-encryption',
+  'fs-native-extensions',
+  'lmdb',
+  'pino',
+  'piscina',
+  'quickjs-wasi',
+  'wasmoon-lua5.1',
+] as const;
 
 /** CommonJS packages within an ES module ask for Node's own modules by `require`. */
 const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";

@@ -12,7 +12,16 @@ import { bundleServer } from './server-bundle.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Of package.json: what the bundle imports, and what the admin page is served with. */
-const dependencies = ['fs-native-extensions', 'htm', 'lmdb', 'pino', 'preact', 'wasmoon-lua5.1'] as const;
+const dependencies = [
+  'fs-native-extensions',
+  'htm',
+  'lmdb',
+  'pino',
+  'piscina',
+  'preact',
+  'quickjs-wasi',
+  'wasmoon-lua5.1',
+] as const;
 /** Loaded only when a configuration asks for them. */
 const optionalDependencies = ['@aws-sdk/client-s3', 'age-encryption'] as const;
 

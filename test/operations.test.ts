@@ -84,6 +84,13 @@ const nouns = {
     generator: 'queue',
     bug: 'an ack needs no receipt',
   },
+  task: {
+    docs: 'Tasks',
+    client: 'task',
+    cli: 'task',
+    generator: 'task',
+    bug: 'a run is recorded although its task has changed',
+  },
   idempotency: {
     docs: 'Idempotency',
     client: 'batch',
@@ -119,6 +126,13 @@ const nouns = {
     generator: { absent: 'front ends add entries; test/front-end/http/audited.test.ts' },
     bug: 'a force is not noted in the audit log',
   },
+  script: {
+    docs: 'Scripts',
+    client: 'scripts',
+    cli: 'script',
+    generator: 'script',
+    bug: 'a call leaves out the check of a key that it has read',
+  },
   'string-op': {
     docs: 'Keys and values',
     client: { absent: 'operations as Redis knows them are for Redis clients, and have no place in the HTTP API' },
@@ -149,7 +163,14 @@ const nounOf = {
   dequeue: 'queue',
   enqueue: 'queue',
   queueChange: 'queue',
+  tasks: 'task',
+  taskCancel: 'task',
+  taskChange: 'task',
+  taskEnd: 'task',
   audit: 'audit',
+  same: 'script',
+  script: 'script',
+  answer: 'script',
   wipe: 'account',
   load: 'account',
 } as const satisfies Record<SectionName, keyof typeof nouns>;
@@ -189,6 +210,17 @@ const callers = {
   'queue.resume': { client: 'queue', cli: 'queue resume' },
   'queue.purge': { client: 'queue', cli: 'queue purge' },
   'queue.redrive': { client: 'queue', cli: 'queue redrive' },
+  'task.list': { client: 'tasks.list', cli: 'task list' },
+  'task.get': { client: 'tasks.get', cli: 'task show' },
+  'task.create': { client: 'tasks.at', cli: 'task at' },
+  'task.cancel': { client: 'tasks.cancel', cli: 'task cancel' },
+  'task.run': { client: 'tasks.run', cli: 'task run' },
+  'task.pause': { client: 'tasks.pause', cli: 'task pause' },
+  'task.resume': { client: 'tasks.resume', cli: 'task resume' },
+  'script.list': { client: 'scripts.list', cli: 'script list' },
+  'script.get': { client: 'scripts.get', cli: 'script show' },
+  'script.put': { client: 'scripts.put', cli: 'script put' },
+  'script.delete': { client: 'scripts.delete', cli: 'script del' },
   'account.export': { client: 'accounts.export', cli: 'export' },
   'account.import': { client: 'accounts.import', cli: 'import' },
   'account.delete': { client: 'accounts.delete', cli: 'account delete' },
@@ -204,6 +236,9 @@ const madeElsewhere = {
   'lock.line': 'GET /admin/locks/:acc/:id',
   'audit.list': 'GET /admin/audit',
 } as const satisfies Partial<Record<CommandKind, string>>;
+
+/** Commands that no client can make. */
+const own = new Set<CommandKind>(['task.due']);
 
 const http = read('docs/http.md');
 
@@ -244,6 +279,9 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
     'queue-change',
     'queue-policy',
     'queue-receipts',
+    'task-body',
+    'task-calls',
+    'task-definition',
   ]);
   assert.deepEqual(declared.filter((file) => !helpers.has(file)).toSorted(), Object.keys(nouns).toSorted());
 });
@@ -287,7 +325,7 @@ test('every command is made by a call, or a route is named that makes it', () =>
     }),
   );
   for (const kind of Object.keys(commands))
-    assert.ok(made.has(kind) || kind in madeElsewhere, `${kind} can be asked for`);
+    assert.ok(made.has(kind) || kind in madeElsewhere || own.has(kind as CommandKind), `${kind} can be asked for`);
   for (const route of Object.values(madeElsewhere)) assert.ok(http.includes(route), `docs/http.md has ${route}`);
 });
 

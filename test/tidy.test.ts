@@ -26,7 +26,9 @@ const levels = [
   'shard-worker',
   'backup',
   'router',
+  'scripts',
   'front-end',
+  'dispatcher',
   'main',
 ] as const;
 /** These run elsewhere. Of the server they know what crosses the wire, and the limits that they would meet. */
@@ -87,6 +89,7 @@ test("the journal's files are known to the journal and to those who put the serv
     'src/front-end/front-end.ts',
     'src/shard-worker/shard-thread.ts',
     'src/backup/backup-thread.ts',
+    'src/dispatcher/dispatcher-thread.ts',
     // A backup holds frames as the journal has them, and a restore makes a journal.
     'src/backup/format/shipped-frames.ts',
     'src/backup/restore/new-log.ts',
@@ -135,7 +138,8 @@ test('an exported name is one thing: in the server, and in the client with its c
 });
 
 test('core/ imports nothing that does I/O', () => {
-  const allowed = /^(src\/shard-worker\/core\/|src\/protocol\/|src\/shared\/(assert|limits|text)\.ts$|sorted-btree$)/;
+  const allowed =
+    /^(src\/shard-worker\/core\/|src\/protocol\/|src\/shared\/(assert|limits|task-limits|text)\.ts$|sorted-btree$)/;
   for (const [file, text] of source) {
     if (!file.startsWith('src/shard-worker/core/')) continue;
     for (const { target } of importsOf(file, text)) assert.match(target, allowed, `${file} imports ${target}`);
@@ -164,7 +168,12 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
     'src/front-end/http/sockets/unread-replies.ts',
     'src/front-end/resp/output.ts',
   ]);
-  assertOnlyIn(/\bMath\.random\b/, ['src/client/dragon-lock.ts', 'src/cli/raw-calls.ts']);
+  assertOnlyIn(/\bMath\.random\b/, [
+    'src/client/dragon-lock.ts',
+    'src/cli/raw-calls.ts',
+    // Scripts have another one.
+    'src/scripts/machine/prelude.ts',
+  ]);
   assertOnlyIn(/\brandomBytes\b.*'node:crypto'/, [
     'src/main/data-directory/open-data-directory.ts',
     'src/main/server.ts',
@@ -186,6 +195,8 @@ test('files are touched in few places', () => {
     'src/shared/thread-priority.ts',
     'src/shared/reserved-disk.ts',
     'src/shared/raw-output.ts',
+    // The virtual machine, which is a file of its package.
+    'src/scripts/machine/quickjs-module.ts',
     'src/storage/lmdb/lmdb-store.ts',
     'src/main/config/config.ts',
     'src/main/data-directory/data-directory-lock.ts',

@@ -15,6 +15,8 @@ interface WireResult {
   readonly Recover?: { Lock: number; Meta?: unknown; Why: 'expired' | 'forced' };
   readonly Enqueue?: readonly { ID: string; Duplicate?: boolean }[];
   readonly Dequeue?: { Queue: string; Messages: readonly WireMessage[] };
+  readonly Tasks?: readonly { ID: string; Version: number; NextMs: number }[];
+  readonly TaskCancel?: readonly { ID: string; Version: number }[];
 }
 
 interface WireRange {
@@ -43,6 +45,8 @@ export function fromWire(body: object): BatchResult {
     Recover,
     Enqueue,
     Dequeue,
+    Tasks,
+    TaskCancel,
   } = body as WireResult;
   return {
     rev: Rev,
@@ -66,6 +70,12 @@ export function fromWire(body: object): BatchResult {
     }),
     ...(Enqueue !== undefined && {
       enqueue: Enqueue.map(({ ID, Duplicate = false }) => ({ id: ID, duplicate: Duplicate })),
+    }),
+    ...(Tasks !== undefined && {
+      tasks: Tasks.map(({ ID, Version, NextMs }) => ({ id: ID, version: Version, next: NextMs })),
+    }),
+    ...(TaskCancel !== undefined && {
+      cancelled: TaskCancel.map(({ ID, Version }) => ({ id: ID, version: Version })),
     }),
     ...(Dequeue !== undefined && { messages: Dequeue.Messages.map((message) => deliveryOf(Dequeue.Queue, message)) }),
   };

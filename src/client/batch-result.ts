@@ -1,5 +1,6 @@
 /** What a batch has done. Names follow the HTTP API, in JavaScript's case; see `batch.ts`. */
 import type { Delivery, SendResult } from './queue-batch.ts';
+import type { TaskMade } from './task-batch.ts';
 
 /** What a batch has done. */
 export interface BatchResult {
@@ -21,6 +22,10 @@ export interface BatchResult {
   readonly enqueue?: readonly SendResult[];
   /** What `dequeue` has taken. */
   readonly messages?: readonly Delivery[];
+  /** In the order of `tasks`. */
+  readonly tasks?: readonly TaskMade[];
+  /** In the order of `cancelTasks`: the versions that are gone; 0: there was none. */
+  readonly cancelled?: readonly { readonly id: string; readonly version: number }[];
 }
 
 /** A rate limit after something was taken. */

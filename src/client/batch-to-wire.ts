@@ -31,6 +31,7 @@ import {
   receiptNames,
   receiptToWire,
 } from './queue-to-wire.ts';
+import { cancelToWire, taskToWire } from './task-batch.ts';
 import { anId, anInteger, durationMs, gotText, integerIf, invalid, secondsIf } from './checks.ts';
 import { checkJson } from './json-values.ts';
 import { checkList, checkOptions, type NamesOf } from './option-names.ts';
@@ -55,6 +56,8 @@ export const batchNames: NamesOf<Batch> = {
   extend: true,
   dequeue: true,
   enqueue: true,
+  tasks: true,
+  cancelTasks: true,
   idempotency: true,
 };
 const guardNames: NamesOf<Guard> = { id: true, fence: true };
@@ -87,8 +90,8 @@ const idempotencyNames: NamesOf<BatchIdempotency> = { ids: true, ttl: true, mode
 export function toWire(batch: Batch): WireBatch {
   checkOptions(batch, batchNames);
   const { guard, check, limit, atomic, get, range, set, lock, unlock, idempotency } = batch;
-  const { locks, unlocks, ack, nack, extend, dequeue, enqueue } = batch;
-  const lists = { guard, check, limit, atomic, get, set, ack, nack, extend, enqueue };
+  const { locks, unlocks, ack, nack, extend, dequeue, enqueue, tasks, cancelTasks } = batch;
+  const lists = { guard, check, limit, atomic, get, set, ack, nack, extend, enqueue, tasks, cancelTasks };
   for (const [name, list] of Object.entries(lists)) checkList(list, name);
   const wire: WireBatch = {};
   if (guard?.length) wire['Guard'] = guard.map(guardToWire);
@@ -117,6 +120,8 @@ export function toWire(batch: Batch): WireBatch {
   if (extend?.length) wire['Extend'] = extend.map(extendToWire);
   if (dequeue !== undefined) wire['Dequeue'] = dequeueToWire(dequeue);
   if (enqueue?.length) wire['Enqueue'] = enqueue.map(enqueueToWire);
+  if (cancelTasks?.length) wire['TaskCancel'] = cancelTasks.map(cancelToWire);
+  if (tasks?.length) wire['Tasks'] = tasks.map((task, i) => taskToWire(task, `tasks[${i}].`));
   if (idempotency !== undefined) addIdempotency(wire, idempotency);
   return wire;
 }

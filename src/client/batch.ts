@@ -10,6 +10,7 @@ import {
   type MessageReceipt,
   type NackOperation,
 } from './queue-batch.ts';
+import type { TaskCancelOperation, TaskOperation } from './task-batch.ts';
 
 /** What a batch does: everything or nothing, in one commit. */
 export interface Batch {
@@ -54,6 +55,10 @@ export interface Batch {
   readonly dequeue?: DequeueOperation | undefined;
   /** Messages to be put into queues. */
   readonly enqueue?: readonly EnqueueOperation[] | undefined;
+  /** Tasks to be made. Otherwise: `DuplicateTaskError`. */
+  readonly tasks?: readonly TaskOperation[] | undefined;
+  /** Tasks to be cancelled. That there is none is no error. */
+  readonly cancelTasks?: readonly TaskCancelOperation[] | undefined;
   /** Ids of the caller that make a repeated batch happen once. */
   readonly idempotency?: BatchIdempotency | undefined;
 }

@@ -17,6 +17,7 @@ export function namesIn(batch: Batch): string[] {
   for (const { queue, id } of [...(batch.ack ?? []), ...(batch.nack ?? []), ...(batch.extend ?? [])]) {
     names.push(messageName(queue, id));
   }
+  for (const { id } of [...(batch.tasks ?? []), ...(batch.cancelTasks ?? [])]) names.push(taskName(id));
   return names;
 }
 
@@ -24,7 +25,9 @@ export const keyName = (key: string): string => `k${key}`;
 export const counterName = (key: string): string => `c${key}`;
 export const queueName = (queue: string): string => `q${queue}`;
 export const messageName = (queue: string, id: string): string => `q${queue}\0${id}`;
+export const taskName = (id: string): string => `t${id}`;
 export const limitName = (key: string): string => `g${key}`;
 export const sequenceName = (key: string): string => `s${key}`;
 export const lockName = (id: string): string => `l${id}`;
+export const scriptName = (name: string): string => `j${name}`;
 export const mutexName = (id: string): string => `m${id}`;

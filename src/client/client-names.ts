@@ -21,6 +21,8 @@ const fields: Readonly<Record<string, string>> = {
   Extend: 'extend',
   Dequeue: 'dequeue',
   Enqueue: 'enqueue',
+  Tasks: 'tasks',
+  TaskCancel: 'cancelTasks',
   UnlockID: 'unlock.id',
   Unlock: 'unlock.fence',
   UnlockReason: 'unlock.reason',
@@ -53,6 +55,11 @@ const members: Readonly<Record<string, string>> = {
   Wait: 'wait',
   LockID: 'id',
   Lock: 'fence',
+  Cron: 'cron',
+  TZ: 'tz',
+  Every: 'every',
+  Until: 'until',
+  Misfire: 'misfire',
 };
 
 /** A text in quotes, which stays; or a field of the HTTP API, perhaps with a member of one of its items. */

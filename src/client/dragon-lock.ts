@@ -2,8 +2,7 @@
  * The client. One client serves a whole process: it keeps its connections open, and calls that are made together travel
  * together (`call-queue.ts`). Close it with `close` or `await using`.
  *
- * Every call ends within `timeout` plus the wait that it asks the server for. It ends with a result, or with an error
- * whose class says what is known (`errors.ts`).
+ * Every call ends within `timeout` plus the wait that it asks for, with a result or an error that says what is known.
  */
 import { showCallers } from './caller.ts';
 import { Accounts } from './account.ts';
@@ -29,10 +28,12 @@ import { OpenLocks } from './open-locks.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
 import { settingsOf, type DragonLockOptions, type Settings } from './options.ts';
 import { Queue, Queues, type QueueContext } from './queue.ts';
+import { Scripts } from './scripts.ts';
 import { Sequences } from './sequences.ts';
 import { checkCallOptions, StoreCalls, type CallOptions } from './store-calls.ts';
 import { askUsage, type Usage } from './usage.ts';
 import { systemLeaseClock, type LeaseClock } from './lease-clock.ts';
+import { Tasks } from './task.ts';
 import { Watches } from './watches.ts';
 
 /** Tests replace these. */
@@ -47,7 +48,6 @@ interface Internals {
   readonly open: OpenLocks;
   readonly calls: StoreCalls;
 }
-
 const internals = new WeakMap<DragonLock, Internals>();
 
 /** What a store on this client uses of it, beyond its API. */
@@ -64,21 +64,8 @@ const electNames: NamesOf<ElectOptions> = { ttl: true, signal: true, meta: true 
 /** A client of one server and account. One serves a whole process. */
 export class DragonLock implements AsyncDisposable {
   static {
-    showCallers(
-      this,
-      'batch',
-      'queue',
-      'limit',
-      'usage',
-      'lock',
-      'semaphore',
-      'elect',
-      'leader',
-      'withLock',
-      'mutex',
-      'withMutex',
-      'version',
-    );
+    showCallers(this, 'batch', 'queue', 'limit', 'usage', 'lock', 'semaphore', 'elect', 'leader');
+    showCallers(this, 'withLock', 'mutex', 'withMutex', 'version');
   }
 
   /** Keys with values, versions and expiry. */
@@ -91,6 +78,10 @@ export class DragonLock implements AsyncDisposable {
   readonly locks: Locks;
   /** Lists the queues. `queue` is one of them. */
   readonly queues: Queues;
+  /** Tasks: something at a time, once or again and again. */
+  readonly tasks: Tasks;
+  /** Functions that run beside the data, each call one commit. */
+  readonly scripts: Scripts;
   /** The account as a whole: export, import, deletion. */
   readonly accounts: Accounts;
   /** Watches of keys and prefixes, as async iterators. */
@@ -129,6 +120,8 @@ export class DragonLock implements AsyncDisposable {
     this.locks = new Locks(this.#calls, account, (ids, options) => this.#lockSet(ids, options));
     this.#queueContext = { calls: this.#calls, account, clock: this.#sender.clock, workers: new Set() };
     this.queues = new Queues(this.#queueContext);
+    this.tasks = new Tasks(this.#calls, account);
+    this.scripts = new Scripts(this.#calls, account);
     this.accounts = new Accounts(this.#calls, account);
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);

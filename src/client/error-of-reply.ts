@@ -30,7 +30,9 @@ import {
   VersionMismatchError,
 } from './errors.ts';
 import { LimitMismatchError } from './lock-errors.ts';
+import { DuplicateTaskError } from './task-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
+import { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 
 const classOf = {
   invalid: InvalidError,
@@ -46,13 +48,18 @@ const classOf = {
   overflow: OverflowError,
   out_of_bounds: OutOfBoundsError,
   receipt_expired: ReceiptExpiredError,
+  duplicate_task: DuplicateTaskError,
   duplicate_request: DuplicateRequestError,
+  conflict: ConflictError,
+  script_refused: ScriptRefusedError,
   request_in_progress: RequestInProgressError,
   account_deleting: AccountDeletingError,
   compacted: CompactedError,
   too_large: TooLargeError,
   unsupported_media_type: UnsupportedMediaTypeError,
   idempotency_mismatch: IdempotencyMismatchError,
+  script_failed: ScriptFailedError,
+  script_timeout: ScriptTimeoutError,
   too_many_waiters: TooManyWaitersError,
   rate_limited: RateLimitedError,
   limited: LimitedError,

@@ -21,6 +21,8 @@ export type { Duration } from './checks.ts';
 export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
 export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
 export type { LimitOptions, LimitResult } from './limits.ts';
+export { DuplicateTaskError } from './task-error.ts';
+export { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 export { QuotaExceededError } from './quota-error.ts';
 export type { Usage, UsageLimits } from './usage.ts';
 export type {
@@ -44,6 +46,16 @@ export type {
   SendOptions,
   SendResult,
 } from './queue-batch.ts';
+export type {
+  ScriptCallOptions,
+  ScriptChangeOptions,
+  ScriptEvalOptions,
+  ScriptGetOptions,
+  ScriptInfo,
+  ScriptResult,
+  Scripts,
+  StoredScript,
+} from './scripts.ts';
 export type { Queue, Queues } from './queue.ts';
 export type {
   PeekedMessage,
@@ -56,6 +68,23 @@ export type {
 } from './queue-options.ts';
 export type { MessageBatchOptions, NackOptions, QueueMessage } from './queue-message.ts';
 export type { ConsumeOptions, Handler, QueueWorker } from './queue-worker.ts';
+export type {
+  CronOptions,
+  MakeTaskOptions,
+  TaskChanged,
+  TaskInfo,
+  TaskListOptions,
+  Tasks,
+  TaskState,
+} from './task.ts';
+export type {
+  Moment,
+  TaskCancelOperation,
+  TaskMade,
+  TaskOperation,
+  TaskOptions,
+  TaskTarget,
+} from './task-batch.ts';
 export type { ElectOptions, Leader } from './elections.ts';
 export type { ForceOptions, LockInfo, LockPage, Locks } from './locks.ts';
 export type { HeldLock, Lock, LockBatchOptions, LockOptions, LockSet, Mutex } from './lock.ts';

@@ -6,10 +6,15 @@ type Thing =
   | 'mlock'
   | 'munlock'
   | 'usage'
+  | 'script'
+  | 'call'
+  | 'eval'
   | 'export'
   | 'import'
   | ''
-  | QueueThing;
+  | QueueThing
+  | TaskThing;
+type TaskThing = 'task' | 'run' | 'pause/task' | 'resume/task';
 type QueueThing = 'queue' | 'peek' | 'purge' | 'redrive' | 'pause/queue' | 'resume/queue';
 type Query = Readonly<Record<string, string | number | undefined>>;
 

@@ -18,8 +18,13 @@ const fingerprintChars = 22;
 
 /**
  * Digests the operations, not the text of the body: spaces, and a list of one without brackets, make no difference. Nor
- * does the format of the reply: a retry through another call, or another front end, is the same request.
+ * does the format of the reply: a retry through another call, or another front end, is the same request. Nor does the
+ * first instant of a cron pattern, which is another one when the retry comes later.
  */
 function fingerprintOf(batch: Batch): string {
-  return hash('sha256', JSON.stringify({ ...batch, format: undefined }), 'base64url').slice(0, fingerprintChars);
+  const tasks = batch.tasks?.map((task) =>
+    task.definition.schedule === undefined ? task : { ...task, atMs: undefined },
+  );
+  const asked = tasks === undefined ? { ...batch, format: undefined } : { ...batch, format: undefined, tasks };
+  return hash('sha256', JSON.stringify(asked), 'base64url').slice(0, fingerprintChars);
 }

@@ -18,6 +18,7 @@ import { allocateSharedCounters } from '../front-end/shared-counters.ts';
 import type { JournalLog } from '../journal/file/journal-options.ts';
 import { processMs, systemAfter, systemEvery, wallMs } from '../shared/clock.ts';
 import { writeText } from '../shared/raw-output.ts';
+import { isNewerData } from '../shared/newer-data.ts';
 import { SharedCount } from '../shared/shared-count.ts';
 import { Backups } from './backups.ts';
 import { isReadByOthers } from './config/listen-address.ts';
@@ -34,6 +35,7 @@ import { Watchdog } from './watchdog.ts';
 import { connectionsFor, openFilesMax } from './open-files.ts';
 import { ServerClock } from './server-clock.ts';
 import { startErrorLine } from './start-error.ts';
+import { startTasks } from './tasks.ts';
 import { Threads } from './threads.ts';
 
 const exitCannotStart = 1;
@@ -123,6 +125,8 @@ async function run(config: Config): Promise<void> {
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory, counted.restored);
   const passed = await frontEnds.open();
+  const tasks = startTasks({ config: { ...config, limits }, opened, threads, counters, onFatal: goDown });
+  if (!tasks.areRun) log.warn('This is a restored backup that was not adopted: it runs no tasks');
   const url = urls[0] ?? passed.urls[0] ?? 'no address';
   const startMs = Math.round(performance.now() - started);
   log.info(
@@ -158,7 +162,7 @@ async function run(config: Config): Promise<void> {
   };
   frontEnds.onReload(reloadNow);
   reload = () => void reloadNow({ who: '', from: 'SIGHUP' });
-  const watchdog = watchThreads(() => Promise.all([threads.ping(), frontEnds.ping()]));
+  const watchdog = watchThreads(() => Promise.all([threads.ping(), frontEnds.ping(), tasks.ping()]));
 
   stop = () => {
     isStopping = true;
@@ -168,6 +172,7 @@ async function run(config: Config): Promise<void> {
     manager.stopping();
     void (async () => {
       log.info('Draining');
+      await tasks.stop();
       await frontEnds.close();
       await backups.stop();
       await threads.stop();
@@ -266,6 +271,8 @@ function refuseToStart(error: unknown): never {
 }
 
 function goDown(error: unknown): never {
+  // A shard that replays has met what only a newer server knows.
+  if (isNewerData(error)) refuseToStart(error);
   const message = 'Going down; what was acknowledged is on disk, and a restart recovers it';
   log.fatal({ err: error }, message);
   if (!flushLast()) writeText(2, `${message}: ${error instanceof Error ? error.stack : String(error)}\n`);

@@ -5,6 +5,7 @@ import { listenText, OpenToOthers } from '../front-end/listen.ts';
 import { JournalCorruption } from '../journal/file/journal-corruption.ts';
 import { NotRestored } from '../backup/restore/restore-marks.ts';
 import { UnsupportedFormat } from '../journal/file/segment.ts';
+import { isNewerData } from '../shared/newer-data.ts';
 import { DataDirectoryInUse } from './data-directory/data-directory-lock.ts';
 import { StoreMismatch } from './data-directory/open-data-directory.ts';
 import { OlderThanBackup } from './backups.ts';
@@ -57,7 +58,7 @@ const fileReasons: Readonly<Record<string, string>> = {
 /** @returns undefined for a bug, whose stack is needed */
 export function startErrorLine(error: unknown, { listen, data_dir }: Config): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  if (told.some((kind) => error instanceof kind)) return error.message;
+  if (isNewerData(error) || told.some((kind) => error instanceof kind)) return error.message;
   const code = codeOf(error);
   if (code === undefined) return undefined;
   const { syscall, path } = error as NodeJS.ErrnoException;

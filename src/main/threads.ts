@@ -44,6 +44,8 @@ export interface ThreadsOptions {
 
 export class Threads {
   readonly frontEnds: readonly FrontEndPorts[];
+  /** Of the dispatcher of tasks. */
+  readonly dispatcher: FrontEndPorts;
   readonly revisions: SharedArrayBuffer;
   /** Of the journal, see `spaceCode`. */
   readonly space: SharedArrayBuffer;
@@ -62,8 +64,9 @@ export class Threads {
       hold,
     };
 
-    const toRouter = grid(http.threads, shards);
-    const credit = ReplyCredit.allocate(http.threads * shards);
+    const routers = http.threads + 1;
+    const toRouter = grid(routers, shards);
+    const credit = ReplyCredit.allocate(routers * shards);
     const toCheckpoint = channels(shards);
     const checkpoint: CheckpointThreadData = {
       kind: 'checkpoint-thread',
@@ -84,7 +87,7 @@ export class Threads {
     const space = allocateSpace();
     this.space = space;
     const toJournal = shards === 1 ? [] : channels(shards);
-    const journalToRouter = shards === 1 ? [] : channels(http.threads);
+    const journalToRouter = shards === 1 ? [] : channels(routers);
     if (shards > 1) {
       const data: JournalThreadData = {
         directory: journalDirectory,
@@ -105,11 +108,13 @@ export class Threads {
         onMessage: (message) => logged(message, log),
       });
     }
-    this.frontEnds = toRouter.map((row, index) => ({
+    const ports = toRouter.map((row, index) => ({
       shards: row.map((channel) => channel.port1),
       credit,
       journal: journalToRouter[index]?.port1,
     }));
+    this.frontEnds = ports.slice(0, -1);
+    this.dispatcher = ports.at(-1)!;
     this.#shards = Array.from({ length: shards }, (_, shard) => {
       const data: ShardThreadData = {
         shard,

@@ -26,6 +26,13 @@ export interface LocatedEntry {
   readonly entry: Entry;
 }
 
+/** A place in the order of tasks by the time at which they fall due: right behind this one. */
+export interface DuePlace {
+  readonly till: number;
+  readonly account: AccountId;
+  readonly key: string;
+}
+
 /** How many entries a thing has of one sort. */
 export interface PartCount {
   /** The part's letter up to its colon, and the first character of the value; see `partOf`. */
@@ -72,6 +79,10 @@ export interface Entries {
    * `nextDeadline` is later than `now`.
    */
   due(now: number, limit: number): LocatedEntry[];
+  /** When the first task behind a place falls due, if not after `until`; Infinity: there is none. */
+  nextTask(after: DuePlace, until: number): number;
+  /** Up to `limit` states of tasks behind a place with till ≤ now, lowest `till` first. */
+  dueTasks(now: number, after: DuePlace, limit: number): LocatedEntry[];
 }
 
 /**

@@ -48,10 +48,26 @@ export const errorCodes = {
     retryable: false,
     meaning: 'A message is not out under this Lock any more; `Why` says what became of it.',
   },
+  duplicate_task: {
+    status: 409,
+    retryable: false,
+    meaning:
+      'There is a task of that ID, or was less than an hour ago; `State` says which. `Replace` puts another in its place.',
+  },
   duplicate_request: {
     status: 409,
     retryable: false,
     meaning: 'An idempotency id was used before; the stored reply is included.',
+  },
+  conflict: {
+    status: 409,
+    retryable: true,
+    meaning: 'What a script had read changed again and again before it was done; `Keys` says which.',
+  },
+  script_refused: {
+    status: 409,
+    retryable: false,
+    meaning: 'A script called `tx.fail`; `Reason` and `Details` are its own. Nothing was done.',
   },
   request_in_progress: {
     status: 409,
@@ -84,6 +100,16 @@ export const errorCodes = {
     status: 422,
     retryable: false,
     meaning: 'The idempotency id was used before with another payload.',
+  },
+  script_failed: {
+    status: 422,
+    retryable: false,
+    meaning: 'A script does not compile, threw an error, or went beyond a limit; `Error` says where. Nothing was done.',
+  },
+  script_timeout: {
+    status: 422,
+    retryable: false,
+    meaning: 'A script took more CPU time than its call may. Nothing was done.',
   },
   too_many_waiters: {
     status: 429,

@@ -23,7 +23,8 @@ export const amountNames = ['bytes', 'entries', 'messages'] as const satisfies r
 
 /** Whether each entry of this kind counts as one. Of queues, only messages do. */
 export function isEntryOfQuota(kind: Kind): boolean {
-  return kind !== kinds.idempotency && kind !== kinds.queue && !isNote(kind) && kind !== kinds.share;
+  if (kind === kinds.queue || kind === kinds.share || kind === kinds.taskState) return false;
+  return kind !== kinds.idempotency && !isNote(kind);
 }
 
 /** Whether the bytes count. What the server notes for administrators is bounded, and the account cannot delete it. */

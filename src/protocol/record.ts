@@ -10,12 +10,13 @@
  * Integers are little-endian. `length` counts the whole record with itself. Flags: 1 = put (till and value follow;
  * without it the effect is a deletion), 2 = the deletion is an expiry. `till` is wall-clock milliseconds, 0 = never.
  * The value is JSON text. The checksum of the frame is verified before a record is read, so a record that does not
- * decode is a bug or a forged file: it throws.
+ * decode is a bug or a forged file: it throws. A kind that is not known is neither: a newer server has written it.
  */
 import { assert } from '../shared/assert.ts';
+import { NewerData } from '../shared/newer-data.ts';
 import { accountId, revision, type AccountId, type Revision } from './ids.ts';
 
-/** Each kind of entry has a letter, which is part of every storage key and of every effect. */
+/** Each kind of entry has a letter, which is part of every storage key and of every effect, and a number (readers.ts). */
 export const kinds = {
   kv: 0x6b, // k
   counter: 0x63, // c
@@ -27,7 +28,10 @@ export const kinds = {
   queue: 0x71, // q
   share: 0x68, // h: leases of locks that several hold
   audit: 0x61, // a
+  script: 0x6a, // j
   deletion: 0x78, // x: accounts that are being deleted
+  task: 0x74, // t: what a task is to do, or how it ended
+  taskState: 0x75, // u: when a task falls due; of tasks that have not ended
 } as const;
 
 export type Kind = (typeof kinds)[keyof typeof kinds];
@@ -52,6 +56,8 @@ export interface CommitRecord {
 export const recordHeaderBytes = 11;
 const effectHeaderBytes = 4;
 const putHeaderBytes = 10;
+const isKnown = new Uint8Array(256);
+for (const letter of Object.values(kinds)) isKnown[letter] = 1;
 const shortTextMax = 32;
 const flagPut = 1;
 const flagExpired = 2;
@@ -195,7 +201,7 @@ export function peekAccount(buffer: Buffer, at: number): AccountId {
   return accountId(buffer.toString('latin1', at + recordHeaderBytes, at + recordHeaderBytes + length));
 }
 
-/** @throws InvariantError when the bytes are no record. */
+/** @throws NewerData for a kind that is not known, InvariantError when the bytes are no record */
 export function decodeRecord(buffer: Buffer, start: number): CommitRecord {
   const { rev, length } = peekRecord(buffer, start);
   const end = start + length;
@@ -206,6 +212,7 @@ export function decodeRecord(buffer: Buffer, start: number): CommitRecord {
   while (at < end) {
     assert(at + effectHeaderBytes <= end, 'an effect fits into its record');
     const kind = buffer.readUInt8(at) as Kind;
+    if (isKnown[kind] === 0) throw unknownKind(kind, rev);
     const flags = buffer.readUInt8(at + 1);
     const keyBytes = buffer.readUInt16LE(at + 2);
     at += effectHeaderBytes;
@@ -225,4 +232,11 @@ export function decodeRecord(buffer: Buffer, start: number): CommitRecord {
     at += valueBytes;
   }
   return { rev, account, effects };
+}
+
+function unknownKind(letter: number, rev: Revision): NewerData {
+  return new NewerData(
+    `The commit ${rev} has an entry of the kind ${JSON.stringify(String.fromCharCode(letter))}, which this server does not ` +
+      'know: a newer server has written it. Nothing was lost. Start the version of the server that wrote it, or a later one.',
+  );
 }

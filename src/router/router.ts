@@ -6,7 +6,7 @@
  * the router returns the grant to the shard. A `Coordinator` runs each batch over several shards.
  */
 import { failure, type Failure } from '../protocol/errors.ts';
-import type { AccountId, Revision } from '../protocol/ids.ts';
+import { serverAccount, type AccountId, type Revision } from '../protocol/ids.ts';
 import type { Answer, FromShard } from '../protocol/wire/shard-messages.ts';
 import { failureReply } from '../protocol/replies.ts';
 import { ownerOf } from '../protocol/partition.ts';
@@ -138,6 +138,17 @@ export class Router implements Dispatcher {
     if (this.#mail.shards === 1 && this.#transactions.idle && !takes)
       return this.#requests.toShard(command, 0, request);
     return this.#transactions.admit(command, request, (shard) => this.#requests.toShard(command, shard, request));
+  }
+
+  /** Asks one shard for tasks that are due; it answers once there are some. */
+  dueTasks(shard: number, bytesMax: number, sink: ReplySink): Cancelable {
+    if (this.#draining) return this.#refuse(sink, goingDown);
+    const use = this.#loads.use(serverAccount);
+    const part = { use, bytes: requestBytes, waits: true, unanswered: 1 };
+    const request: InFlight = { ...part, sink, part: undefined, shard, cancelled: false };
+    const refused = this.#loads.takeBytes(request);
+    if (refused !== undefined) return this.#refuse(sink, refused);
+    return this.#requests.toShard({ kind: 'task.due', account: serverAccount, bytesMax }, shard, request);
   }
 
   requestAll(batches: readonly Batch[], sink: BatchReplySink): Cancelable {

@@ -12,6 +12,7 @@
  */
 import { BucketCounter, turnSecondsBounds } from '../protocol/bucket-counter.ts';
 import { assert } from '../shared/assert.ts';
+import { tellDueTasks } from './core/operations/task-due.ts';
 import { queueTotals } from './core/operations/queue-looks.ts';
 import type { Clock } from '../shared/clock.ts';
 import { serverAccount } from '../protocol/ids.ts';
@@ -180,6 +181,7 @@ export class ShardActor {
     this.epochs.begin(turn);
     this.#keepOwnMessages();
     const left = this.#takeMessages(turn, congested === 'large');
+    tellDueTasks(turn);
     this.#flush();
     this.epochs.end();
     if (this.#closing !== undefined && this.#mailbox.size === 0) this.#close(this.#closing);
@@ -266,7 +268,7 @@ export class ShardActor {
 
   #sleep(now: number, most: number): void {
     const { state, wake } = this.#options;
-    const at = Math.min(state.entries.nextDeadline(), state.timers.next());
+    const at = Math.min(state.entries.nextDeadline(), state.timers.next(), state.tasks.nextAsked);
     wake(Math.min(at <= now ? retryMs : at - now, most));
   }
 

@@ -57,6 +57,11 @@ export function httpDate(unixMs: number): string {
   return new Date(unixMs).toUTCString();
 }
 
+/** A moment for libraries that want one. */
+export function dateOf(ms: number): Date {
+  return new Date(ms);
+}
+
 /** A moment as people write it: `2026-11-26T08:00:00.000Z`. */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();

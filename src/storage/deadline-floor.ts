@@ -4,12 +4,19 @@
  * moves up when a scan finds the first live one, and down when an earlier deadline is added.
  */
 import { mergeLayers, type Layer } from './layer-merge.ts';
-import { deadlineEnd, deadlinePrefix, tillOf, type StorageKey } from './storage-key.ts';
+import { tillOf, type StorageKey } from './storage-key.ts';
 
 export class DeadlineFloor {
-  #key: StorageKey = deadlinePrefix;
+  #key: StorageKey;
+  readonly #end: StorageKey;
   /** The floor is itself a live deadline key. */
   #isLive = false;
+
+  /** Of the index whose keys are from `start` to `end`. */
+  constructor(start: StorageKey, end: StorageKey) {
+    this.#key = start;
+    this.#end = end;
+  }
 
   get key(): StorageKey {
     return this.#key;
@@ -17,9 +24,9 @@ export class DeadlineFloor {
 
   /** The lowest till; Infinity: there is none. */
   next(deadlines: readonly Layer<true>[]): number {
-    if (!this.#isLive && this.#key !== deadlineEnd) {
-      const [first] = mergeLayers(deadlines, this.#key, deadlineEnd);
-      this.#key = first === undefined ? deadlineEnd : first[0];
+    if (!this.#isLive && this.#key !== this.#end) {
+      const [first] = mergeLayers(deadlines, this.#key, this.#end);
+      this.#key = first === undefined ? this.#end : first[0];
       this.#isLive = first !== undefined;
     }
     return this.#isLive ? tillOf(this.#key) : Infinity;

@@ -2,14 +2,33 @@
  * All deadlines of a shard, over its layers: when the next entry ends, and which have ended. Over all layers, exactly the
  * live entries with a till have exactly one deadline key. In the active memtable it may be of an earlier time
  * (memtable/deadlines.ts); the search for the next one begins at a floor (deadline-floor.ts).
+ *
+ * States of tasks fall due at their till, and stand in an index of their own: nobody takes them out when they are due. A
+ * reader goes on from the place that it has reached. They are always filed under their tills.
  */
-import type { Entry, LocatedEntry } from '../protocol/entries.ts';
+import type { DuePlace, Entry, LocatedEntry } from '../protocol/entries.ts';
+import { kinds } from '../protocol/record.ts';
+import { serverAccount } from '../protocol/ids.ts';
+import { tillMsMax } from '../shared/limits.ts';
 import { assert } from '../shared/assert.ts';
 import { DeadlineFloor } from './deadline-floor.ts';
 import { mergeLayers, type Layer } from './layer-merge.ts';
 import type { LookUp } from './look-up.ts';
 import type { Memtable, Slot } from './memtable/memtable.ts';
-import { deadlineKey, deadlineOwner, parseStorageKey, tillOf, type Address, type StorageKey } from './storage-key.ts';
+import {
+  deadlineEnd,
+  deadlineKey,
+  deadlineOwner,
+  deadlinePrefix,
+  duePrefix,
+  isTaskState,
+  parseStorageKey,
+  storageKey,
+  successor,
+  tillOf,
+  type Address,
+  type StorageKey,
+} from './storage-key.ts';
 
 export interface DeadlineIndexOptions {
   readonly layers: readonly Layer<true>[];
@@ -20,7 +39,7 @@ export interface DeadlineIndexOptions {
 
 export class DeadlineIndex {
   readonly #options: DeadlineIndexOptions;
-  readonly #floor = new DeadlineFloor();
+  readonly #floor = new DeadlineFloor(deadlinePrefix, deadlineEnd);
   /** A freeze is near: tills that move take their deadline keys along. */
   #filesExactly = false;
 
@@ -50,6 +69,30 @@ export class DeadlineIndex {
     return found;
   }
 
+  /** See `Entries.nextTask`. */
+  nextTask(after: DuePlace, until: number): number {
+    const [first] = mergeLayers(this.#options.layers, this.#behind(after), dueEnd(until));
+    return first === undefined ? Infinity : tillOf(first[0]);
+  }
+
+  /** See `Entries.dueTasks`. */
+  dueTasks(now: number, after: DuePlace, limit: number): LocatedEntry[] {
+    const found: LocatedEntry[] = [];
+    for (const [due] of mergeLayers(this.#options.layers, this.#behind(after), dueEnd(now))) {
+      if (found.length >= limit) break;
+      const address = parseStorageKey(deadlineOwner(due));
+      const { entry } = this.#options.find(address);
+      assert(entry?.till === tillOf(due), 'a task stands in the index under the time at which it falls due');
+      found.push({ ...address, entry });
+    }
+    return found;
+  }
+
+  #behind({ till, account, key }: DuePlace): StorageKey {
+    if (till <= 0) return duePrefix;
+    return successor(deadlineKey(till, storageKey(kinds.taskState, account, key)));
+  }
+
   /**
    * Moves the deadline of the entry in a slot of the active memtable.
    * @param filed where the entry is filed, 0 = nowhere
@@ -58,7 +101,8 @@ export class DeadlineIndex {
   move(found: LookUp, filed: number, to: number): void {
     const { slot } = found;
     const { deadlines } = this.#options.active();
-    if (filed !== 0 && to > filed && !this.#filesExactly && deadlines.fileEarly(slot, filed)) return;
+    const mayBeEarly = filed !== 0 && to > filed && !this.#filesExactly && found.kind !== kinds.taskState;
+    if (mayBeEarly && deadlines.fileEarly(slot, filed)) return;
     this.#file({ slot, at: found.at() }, filed, to);
   }
 
@@ -105,12 +149,20 @@ export class DeadlineIndex {
     const active = this.#options.active();
     active.deadlines.fileExactly(slot);
     const belowTill = active.belowTill(slot);
-    if (from !== 0) this.#floor.removed(active.deadlines.remove(from, at, belowTill));
-    if (to !== 0) this.#floor.added(active.deadlines.add(to, at, belowTill));
+    const removed = from === 0 ? undefined : active.deadlines.remove(from, at, belowTill);
+    const added = to === 0 ? undefined : active.deadlines.add(to, at, belowTill);
+    if (isTaskState(at)) return;
+    if (removed !== undefined) this.#floor.removed(removed);
+    if (added !== undefined) this.#floor.added(added);
   }
 
   *#until(now: number): Generator<StorageKey, void, undefined> {
     for (const [deadline] of mergeLayers(this.#options.layers, this.#floor.key, deadlineKey(now + 1, '')))
       yield deadline;
   }
+}
+
+/** Behind all tasks that are due at a time. */
+function dueEnd(ms: number): StorageKey {
+  return ms >= tillMsMax ? deadlinePrefix : deadlineKey(ms + 1, storageKey(kinds.taskState, serverAccount, ''));
 }

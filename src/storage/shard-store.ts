@@ -50,6 +50,8 @@ export class ShardStore implements Entries {
   #before = new LookUp();
   readonly replaceQuotas: Counts['replaceQuotas'] = (...quotas) => this.#counts.replaceQuotas(...quotas);
   readonly messagesOf = (account: AccountId): number => this.#counts.messagesOf(account);
+  readonly nextTask: Entries['nextTask'] = (after, until) => this.#deadlines.nextTask(after, until);
+  readonly dueTasks: Entries['dueTasks'] = (now, after, limit) => this.#deadlines.dueTasks(now, after, limit);
   readonly partTotals = (): Iterable<PartTotal> => this.#counts.totals.all();
 
   constructor(checkpoint: CheckpointStore, options: ShardStoreOptions = {}) {

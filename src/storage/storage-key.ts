@@ -3,6 +3,7 @@
  *
  *   entry      [account length u8][account][kind u8][key as UTF-8]
  *   deadline   [0]['e'][till, 6 bytes big-endian][storage key of the entry]
+ *   due        [0]['d'][till, 6 bytes big-endian][storage key of a task's state]
  *   meta       [0]['m'][name], for a count [0]['m']['c'][account length u8][account][kind u8][part]
  *
  * A storage key is a string with one character (0–255) per byte. So JavaScript compares two keys as LMDB does, byte by
@@ -10,8 +11,9 @@
  * pair before U+E000–U+FFFF; their UTF-8 sorts after.)
  *
  * The leading account length separates accounts whose names are each other's prefix, and makes "all of one kind of one
- * account" a range. Length 0 is the server's own account: its entries carry a kind letter. The deadline index and the
- * meta records use two letters that are not kinds.
+ * account" a range. Length 0 is the server's own account: its entries carry a kind letter. The two indexes and
+ * the meta records use three letters that are not kinds. An entry ends at its till, and stands in the deadline index; the
+ * state of a task does not end then, but falls due, and stands in an index of its own.
  */
 import { accountId, type AccountId } from '../protocol/ids.ts';
 import { kinds, type Kind } from '../protocol/record.ts';
@@ -26,6 +28,8 @@ export interface Address {
   readonly key: string;
 }
 
+/** All keys of the index of tasks start with it. It stands right before the deadline index. */
+export const duePrefix: StorageKey = '\0d';
 /** All deadline keys start with it. */
 export const deadlinePrefix: StorageKey = '\0e';
 /** After every deadline key. */
@@ -39,9 +43,9 @@ export const watermarkKey: StorageKey = `${metaPrefix}watermark`;
 export const countPrefix: StorageKey = `${metaPrefix}c`;
 /** After every key of a count. */
 export const countEnd: StorageKey = `${metaPrefix}d`;
-/** The ranges that hold all entries, in order: before, between and after the deadline keys and the meta keys. */
+/** The ranges that hold all entries, in order: before, between and after the keys of both indexes and the meta keys. */
 export const entryRanges: readonly (readonly [start: StorageKey, end: StorageKey])[] = [
-  ['\0', deadlinePrefix],
+  ['\0', duePrefix],
   [deadlineEnd, metaPrefix],
   [metaEnd, '\xff'],
 ];
@@ -50,7 +54,10 @@ assert(deadlinePrefix.length + 6 === deadlineHeaderBytes, 'a deadline key begins
 
 const kindByLetter = new Map<number, Kind>(Object.values(kinds).map((kind) => [kind, kind]));
 for (const kind of Object.values<number>(kinds)) {
-  assert(kind !== 0x65 && kind !== 0x6d, 'no kind of entry has the letter of the deadline index or of meta records');
+  assert(
+    kind !== 0x64 && kind !== 0x65 && kind !== 0x6d,
+    'no kind of entry has the letter of an index or of meta records',
+  );
 }
 
 /**
@@ -72,12 +79,17 @@ export function parseStorageKey(storageKey: StorageKey): Address {
   };
 }
 
+/** The letter of its kind, or of what else it is: a deadline, a meta record. */
+export function letterOf(storageKey: StorageKey): number {
+  return storageKey.charCodeAt(1 + storageKey.charCodeAt(0));
+}
+
 /** The entry's key in a storage key of an account whose name has `accountChars` characters. */
 export function entryKeyOf(storageKey: StorageKey, accountChars: number): string {
   return fromByteString(storageKey.slice(accountChars + 2));
 }
 
-/** @param till milliseconds, 0 < till < 2^48 */
+/** Returns the key of an entry in the index that it stands in. @param till milliseconds, 0 < till < 2^48 */
 export function deadlineKey(till: number, storageKey: StorageKey): StorageKey {
   assert(till > 0 && till < 2 ** 48, 'a deadline fits into 48 bits');
   const high = Math.floor(till / 0x1000000);
@@ -90,11 +102,17 @@ export function deadlineKey(till: number, storageKey: StorageKey): StorageKey {
     (low >>> 8) & 0xff,
     low & 0xff,
   );
-  return deadlinePrefix + bytes + storageKey;
+  return (isTaskState(storageKey) ? duePrefix : deadlinePrefix) + bytes + storageKey;
 }
 
+/** Whether the entry falls due at its till, and does not end then. */
+export function isTaskState(storageKey: StorageKey): boolean {
+  return storageKey.charCodeAt(1 + storageKey.charCodeAt(0)) === kinds.taskState;
+}
+
+/** Of either index. */
 export function isDeadlineKey(key: StorageKey): boolean {
-  return key.startsWith(deadlinePrefix);
+  return key.startsWith(deadlinePrefix) || key.startsWith(duePrefix);
 }
 
 export function isMetaKey(key: StorageKey): boolean {

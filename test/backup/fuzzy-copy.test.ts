@@ -7,6 +7,7 @@ import { test, type TestContext } from 'node:test';
 import type { RowSource } from '../../src/backup/ship/copier.ts';
 import { accountId, revision } from '../../src/protocol/ids.ts';
 import { kinds, type Effect } from '../../src/protocol/record.ts';
+import { oldestNeeds } from '../../src/protocol/readers.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
 import { BackedUpStore, contentIn, restoreFrom } from '../support/backed-up-store.ts';
 import { MemoryStorage } from '../support/memory-storage.ts';
@@ -37,6 +38,7 @@ async function holds(t: TestContext, seed: number, tooHigh: number): Promise<boo
     storage,
     rows: (rows): RowSource => ({
       shards: rows.shards,
+      needs: () => oldestNeeds,
       lowestWatermark: () => revision(rows.lowestWatermark() + tooHigh),
       rows(shard, start) {
         const read = rows.rows(shard, start, 1 + random.below(2));

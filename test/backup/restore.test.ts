@@ -1,10 +1,14 @@
 /** What was shipped and copied leads back to each state, exactly. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { test } from 'node:test';
+import type { RowSource } from '../../src/backup/ship/copier.ts';
+import type { StoreRows } from '../../src/backup/ship/store-rows.ts';
 import { accountId } from '../../src/protocol/ids.ts';
 import { kinds, type Effect } from '../../src/protocol/record.ts';
+import { NewerData } from '../../src/shared/newer-data.ts';
 import { seededRandom } from '../support/seeded-random.ts';
-import { BackedUpStore, contentIn, restoreFrom } from '../support/backed-up-store.ts';
+import { BackedUpStore, contentIn, emptyDirectory, restoreFrom } from '../support/backed-up-store.ts';
 import { MemoryStorage } from '../support/memory-storage.ts';
 
 const accounts = [accountId('a'), accountId('shop')];
@@ -65,4 +69,26 @@ test('restore: every revision and moment of a history is as the model has it', a
     assert.equal(report.revision, wanted, `seed ${seed}, moment ${at}`);
     assert.deepEqual((await contentIn(directory)).content, server.contentAt(wanted));
   }
+});
+
+/** As a newer server copies them. */
+function newerRows(own: StoreRows): RowSource {
+  const rows: RowSource['rows'] = (...args) => own.rows(...args);
+  const needs = { reader: 2, kinds: ['task'] };
+  return { shards: own.shards, lowestWatermark: () => own.lowestWatermark(), needs: () => needs, rows };
+}
+
+test('restore: a copy that an older server cannot read is refused before anything is made', async (t) => {
+  const storage = new MemoryStorage();
+  const server = await BackedUpStore.open(t, { storage, rows: newerRows });
+  await server.agent.look();
+  server.commit(accounts[0]!, [{ kind: kinds.kv, key: 'k', till: 0, value: '1' }]);
+  await server.settle();
+  const directory = emptyDirectory(t);
+  const refused = restoreFrom(t, storage, { kind: 'latest' }, { directory });
+  await assert.rejects(
+    refused,
+    (error) => error instanceof NewerData && /entries of the kind task/.test(error.message),
+  );
+  assert.deepEqual(fs.readdirSync(directory), []);
 });

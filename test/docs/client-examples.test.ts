@@ -31,6 +31,8 @@ test('docs/client.md: every example compiles and prints its output', (t) => runE
 
 test('docs/queues.md: every example compiles and prints its output', (t) => runExamples(t, ['docs/queues.md'], 3));
 
+test('docs/tasks.md: every example compiles and prints its output', (t) => runExamples(t, ['docs/tasks.md'], 3));
+
 test('README.md, quick start, tutorials and migration: every example compiles and prints its output', (t) => {
   const tutorials = ['tutorials', 'migrating'].flatMap((folder) =>
     fs.readdirSync(path.join(root, 'docs', folder)).map((name) => `docs/${folder}/${name}`),

@@ -17,6 +17,7 @@ for (const [file, atLeast] of [
   ['docs/quick-start.md', 3],
   ['docs/http.md', 40],
   ['docs/queues.md', 3],
+  ['docs/tasks.md', 1],
   ['docs/openapi.md', 1],
   ['docs/cli.md', 11],
 ] as const) {

@@ -16,6 +16,7 @@ import { ownerOf } from '../../src/protocol/partition.ts';
 import { partOf } from '../../src/protocol/entries.ts';
 import { kinds, recordHeaderBytes, RecordWriter } from '../../src/protocol/record.ts';
 import { encodeCount, encodeWatermark, entryHeaderBytes, writeEntry } from '../../src/storage/entry-codec.ts';
+import { kindReaders, readerNumber } from '../../src/protocol/readers.ts';
 import { storeFormat } from '../../src/storage/lmdb/lmdb-store.ts';
 import { countKey, deadlineKey, storageKey, watermarkKey } from '../../src/storage/storage-key.ts';
 import { lockHistoryMax } from '../../src/shared/limits.ts';
@@ -171,6 +172,9 @@ test('every kind is documented with its letter', () => {
     documented,
     Object.entries(kinds).map(([kind, letter]) => [kind, String.fromCharCode(letter)]),
   );
+  // A kind with another number needs a column for it, and a row for the reader.
+  assert.ok(Object.values(kindReaders).every((reader) => reader === 1));
+  assert.ok(markdown.includes(`| ${readerNumber} | 0.1 | the kinds above`));
   assert.match(markdown, new RegExp(`newest first, at most ${lockHistoryMax}\\.`));
 });
 
@@ -197,7 +201,7 @@ test('storage keys and values are as documented', () => {
   assert.equal(encodeWatermark(revision(7)).toString('hex'), '07000000000001');
   assert.match(values['count'] ?? '', /^entries u48, bytes u48: /);
   assert.equal(encodeCount({ entries: 3, bytes: 258 }).toString('hex'), '030000000000020100000000');
-  assert.ok(codeSpans(markdown).has(`{"format": ${storeFormat}, "logId", "shards", "generation"}`));
+  assert.ok(codeSpans(markdown).has(`{"format": ${storeFormat}, "reader", "kinds", "logId", "shards", "generation"}`));
 });
 
 test('keys belong to the shards that are documented', () => {

@@ -11,6 +11,7 @@ import type { FastifyInstance } from 'fastify';
 import { buildApp } from '../../src/front-end/http/app.ts';
 import { loadConfig } from '../../src/main/config/config.ts';
 import { allocateSharedCounters } from '../../src/front-end/shared-counters.ts';
+import { allocateClock } from '../../src/shared/clock.ts';
 import { batchCommand } from '../../src/front-end/http/parse/batch.ts';
 import { parseJson } from '../../src/front-end/http/parse/json.ts';
 import { watchAsk } from '../../src/front-end/http/parse/watch.ts';
@@ -98,6 +99,8 @@ function oneBody(core: CoreUnderTest, random: SeededRandom, tally: Tally): void 
   if (chance(random, 0.3)) core.advance(random.below(100_000));
 }
 
+const clock = allocateClock();
+
 function commandsOf(call: 'batch' | 'watch' | 'value', json: unknown, random: SeededRandom): Command[] {
   switch (call) {
     case 'watch': {
@@ -113,7 +116,7 @@ function commandsOf(call: 'batch' | 'watch' | 'value', json: unknown, random: Se
     }
     case 'batch': {
       const header = chance(random, 0.1) ? { ids: ['h'], ttlMs: 1000, mode: 'replay' as const } : undefined;
-      return [batchCommand(json, { account, limits, header, root: '' })];
+      return [batchCommand(json, { account, limits, clock, cronTasks: { left: 100 }, header, root: '' })];
     }
     default:
       return unreachable(call);

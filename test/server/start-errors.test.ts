@@ -8,6 +8,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
+import { accountId } from '../../src/protocol/ids.ts';
+import { kinds, type Kind } from '../../src/protocol/record.ts';
+import { LmdbStore } from '../../src/storage/lmdb/lmdb-store.ts';
+import { BackedUpStore } from '../support/backed-up-store.ts';
+import { MemoryStorage } from '../support/memory-storage.ts';
 import { serverProgram } from '../support/server-program.ts';
 
 function temporary(t: TestContext): string {
@@ -118,3 +123,48 @@ test('start: every level of a data directory that is made for it is made, for th
     assert.equal(fs.statSync(path.join(directory, level)).mode & 0o777, 0o700, level);
   }
 });
+
+test('start: a store or a journal of a newer server is refused with what to do, and stays as it is', async (t) => {
+  const directory = temporary(t);
+  const [store, journal] = [path.join(directory, 'newer-store'), path.join(directory, 'newer-journal')];
+  await t.test('made', async (own) => {
+    const before = await BackedUpStore.open(own, { storage: new MemoryStorage(), directory: store });
+    before.commit(accountId('a'), [{ kind: kinds.kv, key: 'k', till: 0, value: '1' }]);
+    const later = await BackedUpStore.open(own, { storage: new MemoryStorage(), directory: journal });
+    later.commit(accountId('a'), [{ kind: 0x74 as Kind, key: 'k', till: 0, value: '1' }]);
+  });
+  const lmdb = new LmdbStore(store);
+  lmdb.writeLayout({ ...lmdb.layout()!, reader: 2, kinds: ['task'] });
+  await lmdb.close();
+  const content = contentOf(store);
+  const config = path.join(directory, 'config.yml');
+  fs.writeFileSync(config, 'shards: 2\n');
+  await refused(
+    t,
+    /^The store in \S+ has entries of the kind task for reader 2; this server is reader 1\. .*Start the/,
+    '--data-dir',
+    store,
+    '--config',
+    config,
+  );
+  assert.deepEqual(contentOf(store), content);
+  await refused(
+    t,
+    /^The commit 1 has an entry of the kind "t", which this server does not know.*Start the/,
+    '--data-dir',
+    journal,
+    '--config',
+    config,
+  );
+});
+
+/** Of a data directory, without what each start writes beside it. */
+function contentOf(directory: string): Map<string, string> {
+  const content = new Map<string, string>();
+  for (const part of ['store/data.mdb', 'journal']) {
+    const file = path.join(directory, part);
+    const names = fs.statSync(file).isDirectory() ? fs.readdirSync(file).map((name) => path.join(part, name)) : [part];
+    for (const name of names) content.set(name, fs.readFileSync(path.join(directory, name), 'latin1'));
+  }
+  return content;
+}

@@ -12,6 +12,7 @@ import { exchange, extend, giveBack, guard, lock, take } from '../support/genera
 import { limit, takeFrom } from '../support/generators/limit.ts';
 import { mutex } from '../support/generators/mutex.ts';
 import { ack, dequeue, enqueue, extend as extendMessage, nack, queue } from '../support/generators/queue.ts';
+import { script } from '../support/generators/script.ts';
 import { sequence } from '../support/generators/sequence.ts';
 import { isOfSharedLocks, SharedLocks } from '../support/generators/shared-lock.ts';
 import { isOfWholeAccount, WholeAccounts, wholeAccount } from '../support/generators/whole-account.ts';
@@ -118,6 +119,9 @@ const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Comman
   ['list counters', counter['counter.list']],
   ['list locks', lock['lock.list']],
   ['inspect', lock['lock.inspect']],
+  ['script', script['script.put']],
+  ['delete a script', script['script.delete']],
+  ['read a script', script['script.get']],
   ['mutex', mutex['mutex.lock']],
   ['mutex unlock', mutex['mutex.unlock']],
   ['mutex unlock', mutex['mutex.unlock']],
@@ -230,6 +234,8 @@ class SimHabits extends Habits {
     id: ['i1', 'i2', 'i3', 'i4'],
     limit: ['g0', 'g1'],
     queue: queues,
+    task: ['t'],
+    script: ['j1', 'j2'],
   };
   readonly shared: SharedLocks;
   readonly whole: WholeAccounts;

@@ -25,7 +25,7 @@ export function assertCounts(store: Counted, where = 'the shard'): void {
 }
 
 /** Parts of locks and queues, and ids. */
-const onlyBytes: ReadonlySet<number> = new Set([kinds.queue, kinds.share, kinds.idempotency]);
+const onlyBytes: ReadonlySet<number> = new Set([kinds.queue, kinds.share, kinds.idempotency, kinds.taskState]);
 
 /** What these counts come to as quotas count. */
 function usageIn(counts: readonly EntryCount[]): Amounts {

@@ -11,6 +11,7 @@ import type { Reply } from '../../src/protocol/replies.ts';
 import { LocalRevisions } from './local-revisions.ts';
 import { defaultLimits, recordBytesMax, type Limits } from '../../src/shared/limits.ts';
 import { apply, passTime } from '../../src/shard-worker/core/apply.ts';
+import { tellDueTasks } from '../../src/shard-worker/core/operations/task-due.ts';
 import type { CoreMessage } from '../../src/shard-worker/core/state/core-message.ts';
 import type { Entries } from '../../src/protocol/entries.ts';
 import type { Outbox, RequestRef } from '../../src/shard-worker/core/state/outbox.ts';
@@ -147,6 +148,7 @@ export class CoreUnderTest implements Outbox {
     passTime(this.#turn());
     apply(this.#turn(), router, message);
     this.#goOn();
+    tellDueTasks(this.#turn());
     this.#settle();
   }
 
@@ -154,6 +156,7 @@ export class CoreUnderTest implements Outbox {
   turn(): void {
     passTime(this.#turn());
     this.#goOn();
+    tellDueTasks(this.#turn());
     this.#settle();
   }
 

@@ -3,6 +3,7 @@
  * command. The body of a batch is the contract's, everything else goes over REST.
  */
 import { unreachable } from '../../src/shared/assert.ts';
+import type { TaskOperation } from '../../src/protocol/operations/task-definition.ts';
 import type { LimitOperation } from '../../src/protocol/operations/limit.ts';
 import type { CounterOperation } from '../../src/protocol/operations/counter.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
@@ -41,6 +42,12 @@ export function httpCall(command: Command): HttpCall {
       const { prefix, after, limit } = command;
       return { method: 'GET', target: `${db}/queue${query({ prefix, after, limit })}` };
     }
+    case 'script.list': {
+      const { prefix, after, limit } = command;
+      return { method: 'GET', target: `${db}/script${query({ prefix, after, limit })}` };
+    }
+    case 'script.get':
+      return { method: 'GET', target: `${db}/script/${command.id}${query({ version: command.version })}` };
     case 'queue.stat':
       return { method: 'GET', target: `${db}/queue/${command.queue}` };
     case 'queue.peek': {
@@ -63,6 +70,12 @@ export function httpCall(command: Command): HttpCall {
         target: `/watch/${account}`,
         body: { ID: command.key, Version: command.version, Wait: 0 },
       };
+    case 'task.list': {
+      const { prefix, after, limit: most, state } = command;
+      return { method: 'GET', target: `${db}/task${query({ prefix, after, limit: most, state })}` };
+    }
+    case 'task.get':
+      return { method: 'GET', target: `${db}/task/${command.id}` };
     case 'watch.lock':
       return {
         method: 'POST',
@@ -75,6 +88,7 @@ export function httpCall(command: Command): HttpCall {
     case 'lock.longest':
     case 'lock.line':
     case 'audit.list':
+    case 'task.due':
       throw new Error(`${command.kind} is for administrators`);
     default:
       return unreachable(command);
@@ -118,6 +132,13 @@ export function batchBody(batch: Batch): object {
     }),
     ...(set && { KVSet: set.map(setItem) }),
     ...queueParts(batch),
+    ...(batch.tasks && { Tasks: batch.tasks.map((task) => ({ ID: task.key, ...taskMembers(task) })) }),
+    ...(batch.taskCancel && {
+      TaskCancel: batch.taskCancel.map(({ key: ID, version: Version }) => ({
+        ID,
+        ...(Version !== undefined && { Version }),
+      })),
+    }),
   };
 }
 
@@ -199,16 +220,58 @@ function restCall(db: string, batch: Batch): HttpCall {
     case 'queue.purge':
     case 'queue.redrive':
       return changeCall(db, batch.queueChange!);
+    case 'task.create':
+      return { method: 'POST', target: `${db}/task/${batch.tasks![0]!.key}`, body: taskMembers(batch.tasks![0]!) };
+    case 'task.cancel': {
+      const { key: id, version } = batch.taskCancel![0]!;
+      return { method: 'DELETE', target: `${db}/task/${id}${query({ ver: version })}` };
+    }
+    case 'task.run':
+      return { method: 'POST', target: `${db}/run/${batch.taskChange!.key}` };
+    case 'task.pause':
+      return { method: 'POST', target: `${db}/pause/task/${batch.taskChange!.key}` };
+    case 'task.resume':
+      return { method: 'POST', target: `${db}/resume/task/${batch.taskChange!.key}` };
     case 'account.import':
       return { method: 'POST', target: `${db}/import`, body: { Lines: linesOfLoad(batch) } };
     case 'account.delete':
       return { method: 'DELETE', target: `${db}?confirm=${batch.account}` };
+    case 'script.put': {
+      const { key: id, source, version } = batch.script!;
+      return { method: 'PUT', target: `${db}/script/${id}${query({ ver: version })}`, body: source };
+    }
+    case 'script.delete': {
+      const { key: id, version } = batch.script!;
+      return { method: 'DELETE', target: `${db}/script/${id}${query({ ver: version })}` };
+    }
+    case 'script.call':
+    case 'script.read':
+      throw new Error('the executor of scripts makes it');
     case 'batch':
     case 'ops':
       throw new Error('a batch is no REST call');
     default:
       return unreachable(format);
   }
+}
+
+function taskMembers({ definition, delayMs, atMs, replace, version }: TaskOperation): object {
+  const { target, schedule, retry, misfire, maxLateMs, untilMs } = definition;
+  return {
+    Queue: target.queue,
+    Data: JSON.parse(target.data) as unknown,
+    ...(target.group !== undefined && { Group: target.group }),
+    ...(schedule !== undefined && 'everyMs' in schedule && { Every: schedule.everyMs / 1000 }),
+    ...(schedule !== undefined && 'cron' in schedule && { Cron: schedule.cron, TZ: schedule.tz }),
+    ...(schedule !== undefined && { Misfire: misfire }),
+    ...(delayMs !== undefined && { Delay: delayMs / 1000 }),
+    ...(atMs !== undefined && schedule === undefined && { At: atMs / 1000 }),
+    Retry: { Max: retry.max, Min: retry.minMs / 1000, MaxDelay: retry.maxMs / 1000, Factor: retry.factor },
+    ...(maxLateMs !== undefined && { MaxLate: maxLateMs / 1000 }),
+    ...(untilMs !== undefined && { Until: untilMs / 1000 }),
+    ...(replace && { Replace: true }),
+    ...(version !== undefined && { Version: version }),
+  };
 }
 
 function changeCall(db: string, change: QueueChange): HttpCall {

@@ -4,6 +4,7 @@ import { Quotas, type Amounts, type QuotaUse } from '../../src/protocol/quotas.t
 import { kinds, type Kind } from '../../src/protocol/record.ts';
 import {
   partOf,
+  type DuePlace,
   type Entries,
   type Entry,
   type LocatedEntry,
@@ -99,14 +100,30 @@ export class MapEntries implements Entries {
       .slice(0, limit);
   }
 
+  nextTask(after: DuePlace, until: number): number {
+    return this.dueTasks(until, after, 1)[0]?.entry.till ?? Infinity;
+  }
+
+  dueTasks(now: number, after: DuePlace, limit: number): LocatedEntry[] {
+    return this.all()
+      .filter(({ kind, entry }) => kind === kinds.taskState && entry.till !== 0 && entry.till <= now)
+      .map((located) => ({ located, at: placeOf({ ...located, till: located.entry.till }) }))
+      .filter(({ at }) => after.till <= 0 || compareBytes(at, placeOf(after)) > 0)
+      .toSorted((a, b) => compareBytes(a.at, b.at))
+      .slice(0, limit)
+      .map(({ located }) => located);
+  }
+
   all(): LocatedEntry[] {
     return [...this.#entries.values()];
   }
 
   #withTill(): LocatedEntry[] {
-    return this.all().filter(({ entry }) => entry.till !== 0);
+    return this.all().filter(({ kind, entry }) => kind !== kinds.taskState && entry.till !== 0);
   }
 }
+
+const notCounted: ReadonlySet<number> = new Set([kinds.queue, kinds.idempotency, kinds.share, kinds.taskState]);
 
 /** Counts what an account has, by looking at each of its entries. */
 export function amountsOf(all: Iterable<LocatedEntry>, account: AccountId): Amounts {
@@ -117,7 +134,7 @@ export function amountsOf(all: Iterable<LocatedEntry>, account: AccountId): Amou
     const isMessage = kind === kinds.queue && /^[^\0]*\0[mdgz]/.test(key);
     amounts.bytes += 1 + account.length + 1 + Buffer.byteLength(key) + 12 + Buffer.byteLength(entry.value);
     if (isMessage) amounts.messages += 1;
-    if (isMessage || (kind !== kinds.queue && kind !== kinds.idempotency && kind !== kinds.share)) amounts.entries += 1;
+    if (isMessage || !notCounted.has(kind)) amounts.entries += 1;
   }
   return amounts;
 }
@@ -134,6 +151,10 @@ export function digestOf(entries: Iterable<LocatedEntry>): string {
   )
     .toSorted()
     .join('\n');
+}
+
+function placeOf({ till, account, key }: DuePlace): string {
+  return `${String(till).padStart(20)}${order(account)}\0${key}`;
 }
 
 function order(account: AccountId): string {

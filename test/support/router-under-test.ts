@@ -23,7 +23,7 @@ import type { ReplySink, Cancelable } from '../../src/router/dispatcher.ts';
 import { PrefixWatches } from '../../src/router/watch/prefix-watches.ts';
 import { RouterCounts } from '../../src/router/router-counts.ts';
 import { Router } from '../../src/router/router.ts';
-import { systemAfter } from '../../src/shared/clock.ts';
+import { systemAfter, type After } from '../../src/shared/clock.ts';
 import { defaultLimits, recordBytesMax, type Limits } from '../../src/shared/limits.ts';
 import { newShardState, type ShardState } from '../../src/shard-worker/core/state/state.ts';
 import { ShardActor } from '../../src/shard-worker/shard-actor.ts';
@@ -98,6 +98,7 @@ export class RouterUnderTest {
   now = startOfTime;
   /** While set, nothing becomes durable. */
   journalStands = false;
+  journalSpace: ReturnType<Journal['space']> = 'open';
   /** Front ends that get no message from any shard for now: those stay on their way. */
   readonly deaf = new Set<number>();
   readonly counts: RouterCounts;
@@ -177,16 +178,18 @@ export class RouterUnderTest {
         }),
         journalStats: () => Promise.reject(new Error('there is none')),
         defer: (run) => this.#deferred.push(run),
-        after: (delayMs, run) => {
-          const timer = { at: this.now + delayMs, run };
-          this.#timers.add(timer);
-          return () => this.#timers.delete(timer);
-        },
+        after: this.after,
       });
       this.#listeners.push((durable) => this.#deferred.push(() => router.advance(durable)));
       return router;
     });
   }
+
+  readonly after: After = (delayMs, run) => {
+    const timer = { at: this.now + delayMs, run };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  };
 
   get router(): Router {
     return this.routers[0]!;
@@ -356,7 +359,7 @@ export class RouterUnderTest {
         }
       },
       whenDurable: () => {},
-      space: () => 'open',
+      space: () => this.journalSpace,
       checkpointed: () => {},
     };
   }

@@ -59,6 +59,10 @@ export const steps = {
     run: (seed) => crash('resp-kill', seed, { DRAGONLOCK_CRASH_ROUNDS: '8' }),
     counts: { 'witness-checked operations': 'compared' },
   },
+  'resp-restarts': {
+    seeds: 1,
+    run: (seed) => crash('resp-restarts', seed, { DRAGONLOCK_CRASH_ROUNDS: '20' }, '--test-name-pattern=^kill -9'),
+  },
   failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
   histories: {
     seeds: 1,
@@ -71,6 +75,11 @@ export const steps = {
     run: () => ({ argv: ['--test', 'test/hostile/hostile.test.ts'], env: { DRAGONLOCK_LOAD_SCALE: 'full' } }),
   },
   damage: { seeds: 1, run: (seed) => crash('damage', seed, { DRAGONLOCK_LOAD_SCALE: 'full' }) },
+  'summer-time': {
+    seeds: 1,
+    run: () => ({ argv: ['--test', 'test/protocol/task-times.test.ts'], env: { DRAGONLOCK_ZONES: '60' } }),
+    once: true,
+  },
   'torn-tails': {
     seeds: 1,
     run: (seed) => ({ argv: ['test/damage/run.ts', 'tails', String(seed), '65536'] }),

@@ -7,6 +7,7 @@
  * bit anywhere in the object is found.
  */
 import { createHash } from 'node:crypto';
+import { NewerData } from '../../shared/newer-data.ts';
 
 export const repositoryFormat = 1;
 
@@ -49,7 +50,7 @@ export class ObjectMissing extends Error {
 }
 
 /** A newer version has written the object; it is whole. */
-export class NewerFormat extends Error {
+export class NewerFormat extends NewerData {
   override name = 'NewerFormat';
 
   constructor(key: string, format: unknown) {

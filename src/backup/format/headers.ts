@@ -89,6 +89,9 @@ export interface ManifestHeader extends ObjectHeader {
   readonly rows: number;
   readonly raw: number;
   readonly encrypted: boolean;
+  /** Which reader the rows need, and the kinds that are newer than reader 1; absent: reader 1. See protocol/readers.ts. */
+  readonly reader?: number;
+  readonly kinds?: readonly string[];
   /** SHA-256 of each block, in order. */
   readonly blocks: readonly string[];
   /** See row-block.ts. */

@@ -1,5 +1,6 @@
 /** Fetches a copy and the frames after it, several objects ahead, and makes a store of them. */
 import { revision } from '../../protocol/ids.ts';
+import { needsOf } from '../../protocol/readers.ts';
 import type { CommitRecord } from '../../protocol/record.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import { storeFormat, type LmdbStore } from '../../storage/lmdb/lmdb-store.ts';
@@ -31,8 +32,9 @@ export async function loadState(options: LoadOptions): Promise<RestoreState> {
   const total = manifest.blocks.length + needed.length;
   let done = 0;
   // The log that goes with it is not known yet; nobody asks before a restore has written it.
-  store.writeLayout({ format: storeFormat, logId: '0'.repeat(16), shards: manifest.shards, generation: 1 });
-  const state = new RestoreState(store, manifest.shards);
+  const { shards } = manifest;
+  store.writeLayout({ format: storeFormat, ...needsOf(manifest), logId: '0'.repeat(16), shards, generation: 1 });
+  const state = new RestoreState(store, shards);
   let rows = 0;
   const blocks = manifest.blocks.map((sha256, block) => ({ sha256, key: blockKey(name.folder, block) }));
   for await (const raw of fetchedAhead(blocks, (block) => readBlock(repository, block))) {

@@ -14,8 +14,10 @@ import {
   type CatalogCopy,
   type LinePart,
 } from '../repository/catalog.ts';
+import { needsOf, unknownIn } from '../../protocol/readers.ts';
 import { isDamage, type Repository } from '../repository/repository.ts';
 import { isoTime } from '../../shared/clock.ts';
+import { NewerData } from '../../shared/newer-data.ts';
 
 export type RestoreGoal =
   | { readonly kind: 'latest' }
@@ -41,7 +43,7 @@ export class NoSuchMoment extends Error {
   override name = 'NoSuchMoment';
 }
 
-/** @throws NoSuchMoment, ObjectDamaged, ObjectMissing, StorageError */
+/** @throws NoSuchMoment, NewerData, ObjectDamaged, ObjectMissing, StorageError */
 export async function planRestore(repository: Repository, catalog: Catalog, goal: RestoreGoal): Promise<RestorePlan> {
   const newest = newestWriter(catalog);
   if (newest === undefined || catalog.copies.length === 0)
@@ -58,7 +60,17 @@ export async function planRestore(repository: Repository, catalog: Catalog, goal
     .filter(({ manifest }) => manifest.consistent <= found.revision && leadsTo(objects, manifest.from, found.revision))
     .toReversed();
   if (copies.length === 0) throw new NoSuchMoment(nearest(catalog, lineOf(catalog, found.writer), found.revision));
+  refuseNewer(copies[0]!);
   return { ...found, line, copies, objects: objects.filter(({ first }) => first <= found.revision) };
+}
+
+function refuseNewer({ name, manifest }: CatalogCopy): void {
+  const unknown = unknownIn(needsOf(manifest));
+  if (unknown !== undefined)
+    throw new NewerData(
+      `The copy ${name.folder} has ${unknown}. Nothing was changed. ` +
+        'Use the version of the server that made it, or a later one.',
+    );
 }
 
 interface Found {

@@ -13,6 +13,7 @@
  * copy, and prune removes it.
  */
 import type { Revision } from '../../protocol/ids.ts';
+import type { ReaderNeeds } from '../../protocol/readers.ts';
 import { failpoint } from '../../shared/failpoints.ts';
 import { blockKey, copyFolder, manifestKey } from '../format/names.ts';
 import { rowBlockBytes, RowBlock } from '../format/row-block.ts';
@@ -22,6 +23,8 @@ import type { Repository } from '../repository/repository.ts';
 export interface RowSource {
   readonly shards: number;
   lowestWatermark(): Revision;
+  /** Which reader the rows need that have been read so far. */
+  needs(): ReaderNeeds;
   /** Entries from `start` on in the order of their keys, in a new snapshot; fewer than `limit` when they are large. */
   rows(shard: number, start: string | undefined, limit: number): RowsRead;
 }
@@ -109,6 +112,7 @@ export async function makeCopy(options: CopierOptions, attempt: number): Promise
     startedAt,
     at: now(),
     shards: source.shards,
+    ...source.needs(),
     rows,
     raw,
     encrypted: repository.codec.encrypts,

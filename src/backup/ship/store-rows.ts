@@ -1,4 +1,5 @@
 import { revision, shardId, type Revision } from '../../protocol/ids.ts';
+import type { ReaderNeeds } from '../../protocol/readers.ts';
 import { assert } from '../../shared/assert.ts';
 import type { LmdbShard } from '../../storage/lmdb/lmdb-shard.ts';
 import type { LmdbStore } from '../../storage/lmdb/lmdb-store.ts';
@@ -8,9 +9,11 @@ import type { RowSource, RowsRead } from './copier.ts';
 /** The entries of the store, as checkpoints have left them. */
 export class StoreRows implements RowSource {
   readonly shards: number;
+  readonly #store: LmdbStore;
   readonly #shards: readonly LmdbShard[];
 
   constructor(store: LmdbStore) {
+    this.#store = store;
     const layout = store.layout();
     assert(layout !== undefined, 'a store that is copied has a layout');
     this.shards = layout.shards;
@@ -26,6 +29,10 @@ export class StoreRows implements RowSource {
         }),
       ),
     );
+  }
+
+  needs(): ReaderNeeds {
+    return this.#store.needs();
   }
 
   rows(shard: number, start: string | undefined, limit: number): RowsRead {

@@ -57,6 +57,7 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   #requestId: string | undefined;
   #cancelable: Cancelable | undefined;
   #waits = false;
+  #holds = false;
   #done = false;
 
   constructor(context: ReplyContext, operation: Operation, connection: Disconnects, order: RequestOrder) {
@@ -119,6 +120,13 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
     };
   }
 
+  /** No later request of its connection begins before this one is answered: it comes to its keys only in its end. */
+  holdConnection(): void {
+    if (this.#done || this.#holds) return;
+    this.#holds = true;
+    this.#order.hold();
+  }
+
   onDisconnect(): void {
     this.finish(clientDisconnectedStatus);
     this.#cancelable?.cancel();
@@ -153,6 +161,7 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
     this.#done = true;
     this.connection.remove(this);
     if (!this.#waits) this.#order.answered();
+    if (this.#holds) process.nextTick(() => this.#order.leave());
     const { metrics, requestLog, busy } = this.context;
     const ms = metrics.count(this.operation, status, this.#startedAt);
     const slow = requestLog.isSlow(ms, this.waits || this.#waits);

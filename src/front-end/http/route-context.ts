@@ -12,6 +12,7 @@ import type { TokenTable } from '../access.ts';
 import type { InForce } from '../in-force.ts';
 import type { ReloadCell } from '../reload-cell.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
+import type { ScriptExecutor } from '../../scripts/executor.ts';
 import type { RequestTurns } from './request-turns.ts';
 import type { Cors } from './cors.ts';
 import type { HeadCheck } from './head-check.ts';
@@ -43,6 +44,8 @@ export interface RouteContext extends ReplyContext {
   readonly log: FrontEndLog;
   /** Milliseconds since the Unix epoch as the server counts them, see shared/clock.ts. */
   readonly serverTime: () => number;
+  /** Of the server, for threads that read bodies. */
+  readonly clock: SharedArrayBuffer;
   readonly lostLogLines: SharedCount;
   readonly reload: ReloadCell;
   readonly dataDirectory: string;
@@ -51,6 +54,8 @@ export interface RouteContext extends ReplyContext {
   readonly backup: BackupCells | undefined;
   readonly arriving: ArrivingBodies;
   readonly turns: RequestTurns;
+  /** Absent: scripts are not run. */
+  readonly scripts: ScriptExecutor | undefined;
   /** Absent: requests read large bodies themselves. */
   readonly largeBodies: LargeBodies | undefined;
 }

@@ -2,7 +2,6 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import { backupDefaults, type BackupSettings } from '../../backup/backup-settings.ts';
-import { NewerFormat } from '../../backup/format/backup-object.ts';
 import { identitiesIn, NoIdentity, payloadCodec } from '../../backup/format/payload.ts';
 import { isDamage, NoRepository, Repository } from '../../backup/repository/repository.ts';
 import { JournalCorruption } from '../../journal/file/journal-corruption.ts';
@@ -14,6 +13,7 @@ import { openStorage } from '../../backup/storage/open-storage.ts';
 import { s3SettingsOf } from '../../backup/storage/s3-credentials.ts';
 import { StorageError } from '../../backup/storage/storage.ts';
 import { parseStorageUrl } from '../../backup/storage/storage-url.ts';
+import { NewerData } from '../../shared/newer-data.ts';
 import { ConfigError, loadConfig } from '../config/config.ts';
 import { DataDirectoryInUse } from '../data-directory/data-directory-lock.ts';
 import { NotBackedUp } from './stopped-server.ts';
@@ -90,7 +90,7 @@ export function failureOf(error: unknown): BackupFailure | undefined {
   const negative = [
     NoSuchMoment,
     NoRepository,
-    NewerFormat,
+    NewerData,
     NoSpaceToRestore,
     NotInPlace,
     NotBackedUp,

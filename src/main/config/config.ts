@@ -14,6 +14,7 @@ import type { Listen } from '../../front-end/listen.ts';
 import { wallMs } from '../../shared/clock.ts';
 import { readSecretFile } from '../../shared/secret-file.ts';
 import { ActivatedSockets } from './activated-sockets.ts';
+import { scriptThreads } from '../../front-end/script-settings.ts';
 import { environmentOverrides, splitList, unknownSettings } from './environment.ts';
 import { isReachable, listenForms, parseListen } from './listen-address.ts';
 import { readTls, type FileReaders, type TlsSettings } from './tls-files.ts';
@@ -108,11 +109,12 @@ export function loadConfig(sources: ConfigSources): Config {
   checkBackup(merged, file);
   if (file.problems.length > 0) throw new ConfigError(file.problems);
   const { ui, metrics, limits, accounts, journal, backup, log } = merged;
+  const scripts = { ...merged.scripts, threads: scriptThreads(merged.scripts.threads, cores) };
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
   const threads = merged.http.threads === 'auto' ? autoThreads(listen, cores) : merged.http.threads;
   const http = { ...merged.http, threads, tls: httpTls, socket_mode: Number.parseInt(merged.http.socket_mode, 8) };
   const data_dir = flags['data-dir'] ?? merged.data_dir;
-  return { listen, ui, metrics, data_dir, shards, tokens, http, resp, limits, accounts, journal, backup, log };
+  return { listen, ui, metrics, data_dir, shards, tokens, http, resp, limits, accounts, scripts, journal, backup, log };
 }
 
 /** A Unix socket, or one that systemd has opened, is served by one front end. */
@@ -174,7 +176,7 @@ function parseFlags(argv: readonly string[]): { config?: string; listen?: string
 }
 
 type Auto = number | 'auto';
-type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp'> & {
+type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp' | 'scripts'> & {
   readonly listen: string | readonly string[];
   readonly tokens_file: string;
   readonly shards: Auto;
@@ -184,6 +186,7 @@ type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp'> & {
     readonly socket_mode: string;
   };
   readonly resp: { readonly listen: string; readonly tls: TlsSettings };
+  readonly scripts: Omit<Config['scripts'], 'threads'> & { readonly threads: Auto };
 };
 
 function merge(file: ConfigFile): Merged {
@@ -198,6 +201,7 @@ function merge(file: ConfigFile): Merged {
     resp: { ...configDefaults.resp, ...file.resp, tls: { ...configDefaults.resp.tls, ...file.resp?.tls } },
     limits: limitsOf(file.limits ?? {}),
     accounts: file.accounts ?? configDefaults.accounts,
+    scripts: { ...configDefaults.scripts, ...file.scripts },
     journal: { ...configDefaults.journal, ...file.journal },
     backup: backupOf(file.backup ?? {}),
     log: { ...configDefaults.log, ...file.log },

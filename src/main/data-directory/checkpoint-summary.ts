@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { bootKey } from '../../protocol/epochs.ts';
 import { kinds } from '../../protocol/record.ts';
 import { serverAccount, shardId } from '../../protocol/ids.ts';
+import { NewerData } from '../../shared/newer-data.ts';
 import { threadFile } from '../../shared/thread-file.ts';
 import { LmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 import { storageKey } from '../../storage/storage-key.ts';
@@ -27,7 +28,7 @@ export class StoreDamaged extends Error {
 const processFile = fileURLToPath(threadFile(import.meta.url, 'checkpoint-summary-process'));
 const timeoutMs = 60_000;
 
-/** @returns undefined: there is no store, or nothing in it yet. @throws StoreDamaged, and errors of the system */
+/** @returns undefined: there is no store, or nothing in it yet. @throws StoreDamaged, NewerData, errors of the system */
 export function readCheckpointSummary(dataDirectory: string): CheckpointSummary | undefined {
   if (!LmdbStore.exists(dataDirectory)) return undefined;
   const child = spawnSync(process.execPath, [processFile, dataDirectory], { encoding: 'utf8', timeout: timeoutMs });
@@ -41,6 +42,7 @@ export function readCheckpointSummary(dataDirectory: string): CheckpointSummary 
       .trim()
       .split('\n')
       .findLast((line) => line !== '') ?? '';
+  if (child.status === exitNewer) throw new NewerData(said);
   if (child.status === exitDamaged) throw new StoreDamaged(said);
   if (child.signal !== null) throw new StoreDamaged(`reading it ends the process with ${child.signal}`);
   throw new Error(`The store in ${dataDirectory}/store cannot be read: ${said}`);
@@ -48,6 +50,7 @@ export function readCheckpointSummary(dataDirectory: string): CheckpointSummary 
 
 /** Of the process that reads. */
 export const exitDamaged = 3;
+export const exitNewer = 4;
 
 /** Reads it in this process. */
 export async function summarizeCheckpoints(dataDirectory: string): Promise<CheckpointSummary | undefined> {

@@ -15,6 +15,7 @@ import type { JournalLog } from '../../journal/file/journal-options.ts';
 import { recoverJournal, type RecoveredJournal } from '../../journal/file/recovery.ts';
 import { revision, shardId, type Revision } from '../../protocol/ids.ts';
 import { ownerOf } from '../../protocol/partition.ts';
+import { oldestNeeds } from '../../protocol/readers.ts';
 import { openShard } from '../../shard-worker/open-shard.ts';
 import { refuseUnlessRestored } from '../../backup/restore/restore-marks.ts';
 import { LmdbStore, storeFormat, type Layout } from '../../storage/lmdb/lmdb-store.ts';
@@ -35,7 +36,7 @@ export function journalDirectoryOf(dataDirectory: string): string {
   return path.join(dataDirectory, 'journal');
 }
 
-/** @throws JournalCorruption, StoreMismatch, NotRestored, and errors of the disk: then the server must not serve. */
+/** @throws JournalCorruption, StoreMismatch, NotRestored, NewerData, and errors of the disk: then the server must not serve. */
 export async function openDataDirectory(config: Config, log: JournalLog): Promise<OpenedDataDirectory> {
   refuseUnlessRestored(config.data_dir);
   const journalDirectory = journalDirectoryOf(config.data_dir);
@@ -57,7 +58,7 @@ export async function openDataDirectory(config: Config, log: JournalLog): Promis
             'everything before it is missing. Put the store back, or start with an empty data directory.',
         );
       }
-      store.writeLayout({ format: storeFormat, logId, shards: config.shards, generation: 1 });
+      store.writeLayout({ format: storeFormat, ...oldestNeeds, logId, shards: config.shards, generation: 1 });
       return { journalDirectory, recovered };
     }
     if (layout.logId !== logId) {

@@ -12,6 +12,7 @@ import { UnsupportedFormat } from '../../journal/file/segment.ts';
 import { carryOut, planSalvage, type Checkpoints } from '../../journal/file/salvage.ts';
 import { revision } from '../../protocol/ids.ts';
 import { realDisk } from '../../shared/disk.ts';
+import { NewerData } from '../../shared/newer-data.ts';
 import { readCheckpointSummary, StoreDamaged } from './checkpoint-summary.ts';
 import { DataDirectoryInUse, lockDataDirectory, lockDataDirectoryToRead } from './data-directory-lock.ts';
 import { journalDirectoryOf } from './open-data-directory.ts';
@@ -40,7 +41,8 @@ async function run(argv: readonly string[]): Promise<number> {
       lock.release();
     }
   } catch (error) {
-    if (error instanceof DataDirectoryInUse || error instanceof UnsupportedFormat) return fail(error.message);
+    const told = [DataDirectoryInUse, UnsupportedFormat, NewerData];
+    if (error instanceof Error && told.some((kind) => error instanceof kind)) return fail(error.message);
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code === undefined) throw error;
     return fail(`Stopped by an error of the system: ${(error as Error).message}. Run it again when that is mended.`);

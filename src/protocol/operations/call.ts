@@ -59,10 +59,10 @@ export interface CallSpec<Parameters extends QueryParameters, Made> {
   /** What to say when none of them is given; absent: none is needed. */
   readonly withoutAny?: string;
   /**
-   * `value`: the body is JSON, or with `?as=text` a string. `policy`: it is the policy of a queue. `lines`: it has lines of
-   * an export. Absent: the call takes no body.
+   * `value`: the body is JSON, or with `?as=text` a string. `policy`: it is the policy of a queue. `task`: a task. `lines`: it
+   * has lines of an export. `source`: it is the source of a script. Absent: the call takes no body.
    */
-  readonly body?: 'value' | 'policy' | 'lines';
+  readonly body?: 'value' | 'policy' | 'task' | 'lines' | 'source';
   readonly command: (given: GivenToCall<Parameters>) => Made;
 }
 

@@ -42,7 +42,19 @@ import { ackSection, extendSection, nackSection } from './queue-receipts.ts';
 import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
+import {
+  answerSection,
+  sameSection,
+  scriptCalls,
+  scriptGet,
+  scriptList,
+  scriptSection,
+  type ScriptGet,
+  type ScriptList,
+} from './script.ts';
 import { opsSection } from './string-op.ts';
+import { taskCancelSection, taskChangeSection, taskEndSection, tasksSection } from './task.ts';
+import { taskCalls, taskDue, taskGet, taskList, type TaskDue, type TaskGet, type TaskList } from './task-calls.ts';
 import { accountUsage, usageCalls, type AccountUsage } from './usage.ts';
 import { watchKeyCommand, watchLockCommand, type WatchKey, type WatchLock } from './watch.ts';
 
@@ -53,6 +65,7 @@ export const sections = {
   lock: lockSection,
   locks: locksSection,
   check: checkSection,
+  same: sameSection,
   ack: ackSection,
   nack: nackSection,
   extend: extendSection,
@@ -67,9 +80,15 @@ export const sections = {
   dequeue: dequeueSection,
   enqueue: enqueueSection,
   queueChange: queueChangeSection,
+  taskEnd: taskEndSection,
+  taskCancel: taskCancelSection,
+  tasks: tasksSection,
+  taskChange: taskChangeSection,
   audit: auditSection,
   wipe: wipeSection,
   load: loadSection,
+  script: scriptSection,
+  answer: answerSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -120,6 +139,8 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd } = batch;
+  const { same, script, answer } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -144,6 +165,13 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (unlocks !== undefined) bits |= 1048576;
   if (wipe !== undefined) bits |= 2097152;
   if (load !== undefined) bits |= 4194304;
+  if (tasks !== undefined) bits |= 8388608;
+  if (taskCancel !== undefined) bits |= 16777216;
+  if (taskChange !== undefined) bits |= 33554432;
+  if (taskEnd !== undefined) bits |= 67108864;
+  if (same !== undefined) bits |= 134217728;
+  if (script !== undefined) bits |= 268435456;
+  if (answer !== undefined) bits |= 536870912;
   return bits;
 }
 
@@ -173,13 +201,24 @@ export function bySections<Made>(make: (present: (section: { readonly name: Sect
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type PageCommand = KvList | CounterList | LockList | QueueList | AccountList | LockLongest;
+export type PageCommand =
+  | KvList
+  | CounterList
+  | LockList
+  | QueueList
+  | TaskList
+  | ScriptList
+  | AccountList
+  | LockLongest;
 /** Those, and what else is put together from all shards as of one moment. */
 export type ListCommand = PageCommand | AccountUsage | AccountExport;
 /** Commands that keys decide about. */
 type KeyCommand =
   | QueueStat
   | QueuePeek
+  | TaskGet
+  | TaskDue
+  | ScriptGet
   | LockInspect
   | LockLine
   | AuditList
@@ -188,6 +227,8 @@ type KeyCommand =
   | WatchKey
   | WatchLock;
 export type Command = Batch | ListCommand | KeyCommand;
+/** What the server asks itself. */
+export type OwnCommand = TaskDue;
 /** What only administrators may ask. */
 export type AdminCommand = AccountList | LockLongest | LockLine | AuditList;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
@@ -202,6 +243,11 @@ export const commands = {
   'queue.list': queueList,
   'queue.stat': queueStat,
   'queue.peek': queuePeek,
+  'task.list': taskList,
+  'task.get': taskGet,
+  'task.due': taskDue,
+  'script.list': scriptList,
+  'script.get': scriptGet,
   'watch.key': watchKeyCommand,
   'watch.lock': watchLockCommand,
   'account.usage': accountUsage,
@@ -220,6 +266,8 @@ export const calls = {
   ...mutexCalls,
   ...limitCalls,
   ...queueCalls,
+  ...taskCalls,
+  ...scriptCalls,
   ...usageCalls,
   ...accountCalls,
 } as const;
@@ -227,11 +275,13 @@ export type CallName = keyof typeof calls;
 
 /**
  * The format of a reply: `batch` is that of `POST /db/:acc`; `ops` has the results of `ops` alone, as flat text (see
- * `opsBody`); each other format belongs to one call.
+ * `opsBody`); `script.read` is what a script reads, `script.call` its commit; each other format belongs to one call.
  */
 export type ReplyFormat =
   | 'batch'
   | 'ops'
+  | 'script.call'
+  | 'script.read'
   | { [Name in CallName]: MadeBy<Name> extends { kind: 'batch' } ? Name : never }[CallName];
 type MadeBy<Name extends CallName> = ReturnType<(typeof calls)[Name]['command']>;
 

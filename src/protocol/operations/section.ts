@@ -12,13 +12,17 @@ import type { Limits } from '../../shared/limits.ts';
 export type SpaceEffect = 'read' | 'write' | 'free';
 
 /** The token scope that an operation needs. A `condition` alone needs `read`, and none beside another operation. */
-export type NeededScope = 'read' | 'write' | 'force' | 'admin' | 'condition';
+export type NeededScope = 'read' | 'write' | 'force' | 'admin' | 'script' | 'condition';
 
 /** The place of a batch in a body, for messages, and the limits that it must keep. */
 export interface BodyContext {
   /** The path of the batch within an array body: `[3].`; empty for a single one. */
   readonly root: string;
   readonly limits: Limits;
+  /** Of the server, see `readClock`. */
+  readonly clock: SharedArrayBuffer;
+  /** How many more tasks of this body may have cron patterns, all of its batches together. */
+  readonly cronTasks: { left: number };
 }
 
 interface SectionOf<Operation, Members> {

@@ -25,6 +25,8 @@ export const usageMembers = {
   ids: kinds.idempotency,
   messages: kinds.queue,
   limits: kinds.limit,
+  tasks: kinds.task,
+  scripts: kinds.script,
 } as const satisfies Readonly<Record<string, Kind>>;
 
 /** The members of `Limits`, which front ends add. */

@@ -24,7 +24,7 @@ const held = {
   Since: optionalMember(holderPart.Since),
 };
 
-const counts = ['Keys', 'Counters', 'Sequences', 'Locks', 'Limits', 'QueueParts', 'IDs', 'Bytes'];
+const counts = ['Keys', 'Counters', 'Sequences', 'Locks', 'Limits', 'QueueParts', 'Tasks', 'IDs', 'Bytes'];
 const uses = ['Connections', 'InFlight', 'Waiters', 'Watchers', 'RequestsPerSecondMax'];
 const accountRow = Type.Object({
   ...nameMember,

@@ -9,6 +9,11 @@ import { exportLine } from '../operations/account-lines.ts';
 import type { CallName } from '../operations/operations.ts';
 import { usageLimits, usageMembers } from '../operations/usage.ts';
 import {
+  anyMember,
+  changedTask,
+  nextPart,
+  taskPart,
+  taskRow,
   countMember,
   counterRow,
   delivered,
@@ -29,6 +34,7 @@ import {
   policyPart,
   queueStatPart,
   revPart,
+  textMember,
   tillPart,
   versionPart,
   waitersPart,
@@ -63,6 +69,15 @@ const lockRow = Type.Object({
   Since: optionalMember(holderPart.Since),
   ...sharedPart,
   ...waitersPart,
+});
+const scriptPart = {
+  Name: textMember('The name of the script.'),
+  Version: countMember('The revision of the commit that stored it.'),
+};
+const listedScript = Type.Object({
+  ...scriptPart,
+  AtMs: countMember('When it was stored, in milliseconds since the epoch.'),
+  Bytes: countMember('Of its source.'),
 });
 const busy: readonly ErrorCode[] = ['not_locked', 'lock_lost', 'too_many_waiters'];
 
@@ -182,6 +197,32 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
       Skipped: countMember('Messages that are passed over.'),
       ...revPart,
     }),
+  },
+  'task.list': {
+    reply: Type.Object({ Tasks: listMember(taskRow, 'Tasks in byte order.'), ...pagePart, ...revPart }),
+  },
+  'task.get': { reply: Type.Object({ ...taskRow.properties, Data: anyMember, ...revPart }), failures: ['not_found'] },
+  'task.create': { reply: Type.Object({ ...taskPart, ...versionPart, ...nextPart, ...revPart }) },
+  'task.cancel': { reply: Type.Object({ ...taskPart, ...versionPart, ...revPart }) },
+  'task.run': { reply: Type.Object({ ...changedTask, ...revPart }), failures: ['not_found'] },
+  'task.pause': { reply: Type.Object({ ...changedTask, ...revPart }), failures: ['not_found'] },
+  'task.resume': { reply: Type.Object({ ...changedTask, ...revPart }), failures: ['not_found'] },
+  'script.list': {
+    reply: Type.Object({ Scripts: listMember(listedScript, 'Scripts in byte order.'), ...pagePart, ...revPart }),
+  },
+  'script.get': {
+    reply: Type.Object({
+      ...scriptPart,
+      Source: textMember('Of this version.'),
+      AtMs: countMember('When it was stored, in milliseconds since the epoch.'),
+      Versions: Type.Array(Type.Integer(), { description: 'Those that are kept, the current one first.' }),
+      ...revPart,
+    }),
+    failures: ['not_found'],
+  },
+  'script.put': { reply: Type.Object({ ...scriptPart, ...revPart }), failures: ['script_failed', 'too_large'] },
+  'script.delete': {
+    reply: Type.Object({ Name: scriptPart.Name, Deleted: flagMember('There was such a script.'), ...revPart }),
   },
   'account.usage': {
     reply: Type.Object({

@@ -1,4 +1,5 @@
 /** Members that several replies share. Each says in one sentence what it holds. */
+import { taskStates } from '../operations/task-definition.ts';
 import { Type } from 'typebox';
 import { integerMax } from '../../shared/limits.ts';
 
@@ -154,3 +155,36 @@ export const queueStatPart = {
   Paused: flagMember('Nothing is delivered.'),
   Policy: policyPart,
 };
+
+export const taskPart = { ID: textMember('The ID of the task.') };
+export const nextPart = {
+  Next: countMember('The instant of its next run, in seconds since the epoch.'),
+  NextMs: countMember('The same in milliseconds.'),
+};
+const statePart = Type.Enum([...taskStates], { description: 'What will become of it.' });
+export const changedTask = { ...taskPart, State: statePart, ...nextPart };
+export const taskRow = Type.Object({
+  ...taskPart,
+  ...versionPart,
+  State: statePart,
+  Next: optionalMember(nextPart.Next),
+  NextMs: optionalMember(nextPart.NextMs),
+  Attempts: countMember('Tries of this instant that have failed.'),
+  Runs: countMember('Instants that have succeeded.'),
+  Skipped: countMember('Instants that were passed over.'),
+  Failed: countMember('Instants that have failed for good.'),
+  LastError: optionalMember(textMember('Why the last try failed.')),
+  LastStartMs: optionalMember(countMember('When the last run began, in milliseconds since the epoch.')),
+  LastEndMs: optionalMember(countMember('When it ended.')),
+  Queue: textMember('Where it sends a message.'),
+  Group: optionalMember(textMember('The group of the message.')),
+  Every: optionalMember(Type.Number({ description: 'Seconds between two instants.' })),
+  Cron: optionalMember(textMember('The pattern of its instants.')),
+  TZ: optionalMember(textMember('The zone of the pattern.')),
+  Misfire: optionalMember(
+    Type.Enum(['latest', 'skip', 'all'], { description: 'What becomes of instants that were missed.' }),
+  ),
+  Retry: Type.Object({ Max: Type.Integer(), Min: Type.Number(), MaxDelay: Type.Number(), Factor: Type.Number() }),
+  MaxLate: optionalMember(Type.Number({ description: 'Seconds; what would be later is passed over.' })),
+  Until: optionalMember(Type.Number({ description: 'No instant is later, in seconds since the epoch.' })),
+});

@@ -23,6 +23,8 @@ import {
   tillMsPart,
   versionPart,
   yesMember,
+  nextPart,
+  taskPart,
 } from './parts.ts';
 
 export interface SectionReply {
@@ -65,6 +67,7 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   },
   locks: { failures: ['not_locked', 'lock_lost', 'limit_mismatch', 'too_many_waiters'] },
   check: { failures: ['version_mismatch', 'precondition_failed'] },
+  same: { failures: ['version_mismatch'] },
   ack: {
     members: { Ack: listMember(Type.Object(messagePart), 'As `Ack` was given.') },
     failures: ['receipt_expired'],
@@ -108,9 +111,23 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   },
   enqueue: { members: { Enqueue: listMember(Type.Object(sent), 'As `Enqueue` was given.') } },
   queueChange: {},
+  tasks: {
+    members: {
+      Tasks: listMember(Type.Object({ ...taskPart, ...versionPart, ...nextPart }), 'As `Tasks` was given.'),
+    },
+    failures: ['duplicate_task', 'version_mismatch'],
+  },
+  taskCancel: {
+    members: { TaskCancel: listMember(Type.Object({ ...taskPart, ...versionPart }), 'As `TaskCancel` was given.') },
+    failures: ['version_mismatch'],
+  },
+  taskChange: {},
+  taskEnd: {},
   audit: {},
   wipe: {},
   load: {},
+  script: { failures: ['version_mismatch'] },
+  answer: {},
 };
 
 /** The reply to one batch. */

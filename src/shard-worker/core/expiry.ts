@@ -180,8 +180,8 @@ function expiryEffect(turn: Turn, { kind, key, entry }: LocatedEntry): PendingEf
   const { state, now } = turn;
   if (kind !== kinds.lock) {
     assert(
-      kind !== kinds.sequence && kind !== kinds.boot && kind !== kinds.queue,
-      'sequences and boots never expire, and queues have moves of their own',
+      kind !== kinds.sequence && kind !== kinds.boot && kind !== kinds.queue && kind !== kinds.taskState,
+      'sequences and boots never expire, queues have moves of their own, and states of tasks fall due',
     );
     return { kind, key, till: 0, expired: true };
   }

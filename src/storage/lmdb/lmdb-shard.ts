@@ -33,6 +33,7 @@ import {
   countEnd,
   countKey,
   countPrefix,
+  letterOf,
   metaEnd,
   metaPrefix,
   parseCountKey,
@@ -54,6 +55,13 @@ export interface LmdbUsage {
   readonly bytes: number;
 }
 
+export interface LmdbShardOptions {
+  /** Of the store's file system. */
+  readonly freeBytes: () => number;
+  /** Is told in the transaction of a checkpoint which kinds of entries it writes. */
+  readonly onKinds: (letters: readonly number[]) => void;
+}
+
 interface Stats {
   readonly pageSize: number;
   readonly treeBranchPageCount: number;
@@ -65,11 +73,12 @@ interface Stats {
 export class LmdbShard implements CheckpointStore, CheckpointTarget {
   readonly #database: Database<Buffer, string>;
   readonly #freeBytes: () => number;
+  readonly #onKinds: (letters: readonly number[]) => void;
 
-  /** @param freeBytes returns the free bytes of the store's file system */
-  constructor(database: Database<Buffer, string>, freeBytes: () => number) {
+  constructor(database: Database<Buffer, string>, { freeBytes, onKinds }: LmdbShardOptions) {
     this.#database = database;
     this.#freeBytes = freeBytes;
+    this.#onKinds = onKinds;
   }
 
   get(key: StorageKey, size?: ValueSize): Entry | undefined {
@@ -149,15 +158,20 @@ export class LmdbShard implements CheckpointStore, CheckpointTarget {
 
   apply(slices: Iterable<Uint8Array>, watermark: Revision): void {
     let bytes = 0;
+    const isWritten = new Uint8Array(256);
     try {
       this.#database.transactionSync(() => {
         for (const slice of slices) {
           bytes += slice.byteLength;
           decodeSlice(slice, (key, value) => {
             if (value === undefined) this.#database.removeSync(key);
-            else this.#database.putSync(key, value);
+            else {
+              this.#database.putSync(key, value);
+              isWritten[letterOf(key)] = 1;
+            }
           });
         }
+        this.#onKinds([...isWritten.keys()].filter((letter) => isWritten[letter] === 1));
         this.putWatermark(watermark);
         failpoint('checkpoint.before-commit');
       });

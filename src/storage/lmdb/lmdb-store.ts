@@ -19,8 +19,18 @@ import os from 'node:os';
 import path from 'node:path';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { shardId, type ShardId } from '../../protocol/ids.ts';
+import {
+  needsOf,
+  needsWith,
+  oldestNeeds,
+  ownReader,
+  unknownIn,
+  type DataReader,
+  type ReaderNeeds,
+} from '../../protocol/readers.ts';
 import { assert } from '../../shared/assert.ts';
 import { realDisk, type Disk } from '../../shared/disk.ts';
+import { NewerData } from '../../shared/newer-data.ts';
 import { LmdbShard } from './lmdb-shard.ts';
 
 /** The format of the store on disk. This code reads no other. */
@@ -30,7 +40,8 @@ export const shardsMax = 256;
 const mapBytesDefault = 2 ** 40;
 const layoutKey = 'layout';
 
-export interface Layout {
+/** A store of before there were numbers of readers has neither `reader` nor `kinds`. */
+export interface Layout extends Partial<ReaderNeeds> {
   readonly format: number;
   /** The id of the journal that this store is a checkpoint of, in hex. */
   readonly logId: string;
@@ -44,6 +55,8 @@ export interface LmdbStoreOptions {
   /** Only reads, and writes nothing into the data directory: LMDB's table of readers goes into a temporary one. */
   readonly readOnly?: boolean;
   readonly disk?: Pick<Disk, 'syncDirectory'>;
+  /** Another server than this one, for tests. */
+  readonly reader?: DataReader;
 }
 
 type Binary = Database<Buffer, string>;
@@ -70,6 +83,8 @@ export class LmdbStore {
   readonly #freeBytes: () => number;
   readonly #shards = new Map<string, LmdbShard>();
   readonly #temporary: string | undefined;
+  readonly #stored: string;
+  readonly #reader: DataReader;
 
   /** Whether there is a store. An empty file is none: LMDB makes one of it. */
   static exists(dataDirectory: string): boolean {
@@ -77,10 +92,12 @@ export class LmdbStore {
     return stat !== undefined && stat.size > 0;
   }
 
-  /** Creates the environment if there is none. @throws errors of LMDB and of the operating system */
+  /** Creates the environment if there is none. @throws NewerData, errors of LMDB and of the operating system */
   constructor(dataDirectory: string, options: LmdbStoreOptions = {}) {
     const stored = path.join(dataDirectory, 'store');
-    const { readOnly = false } = options;
+    const { readOnly = false, reader = ownReader } = options;
+    this.#stored = stored;
+    this.#reader = reader;
     if (readOnly) this.#temporary = linkTo(stored);
     const directory = this.#temporary ?? stored;
     fs.mkdirSync(directory, { recursive: true });
@@ -91,7 +108,7 @@ export class LmdbStore {
     const mapSize = options.mapBytes ?? mapBytesDefault;
     this.#root = open<Buffer, string>({ ...environmentOptions, path: directory, mapSize, readOnly });
     this.#layout = this.#openDatabase('layout');
-    if (!readOnly && this.layout() === undefined) {
+    if (this.#layoutOrClose() === undefined && !readOnly) {
       // LMDB syncs its file, but not the directories above it. Until there is a layout nobody has relied on the file,
       // and a process that has made it may have died before it could sync them.
       const { disk = realDisk } = options;
@@ -100,13 +117,25 @@ export class LmdbStore {
     }
   }
 
-  /** @returns undefined in a new store */
+  /** @returns undefined in a new store. @throws NewerData */
   layout(): Layout | undefined {
     const bytes = this.#layout.getBinaryFast(layoutKey);
     if (bytes === undefined) return undefined;
     const layout: Layout = JSON.parse(bytes.toString('utf8', 0, bytes.length));
-    assert(layout.format === storeFormat, `expected a store of format ${storeFormat}, got ${layout.format}`);
-    return layout;
+    const unknown =
+      layout.format === storeFormat
+        ? unknownIn(needsOf(layout), this.#reader)
+        : `format ${layout.format}; this server reads ${storeFormat}`;
+    if (unknown === undefined) return layout;
+    throw new NewerData(
+      `The store in ${this.#stored} has ${unknown}. Nothing was changed. ` +
+        'Start the version of the server that wrote it, or a later one.',
+    );
+  }
+
+  /** Which reader the store needs. */
+  needs(): ReaderNeeds {
+    return needsOf(this.#currentLayout());
   }
 
   /** Durable when it returns. */
@@ -120,7 +149,8 @@ export class LmdbStore {
     const name = databaseName(index, generation);
     let shard = this.#shards.get(name);
     if (shard === undefined) {
-      shard = new LmdbShard(this.#openDatabase(name), this.#freeBytes);
+      const onKinds = (letters: readonly number[]): void => this.#noteKinds(letters);
+      shard = new LmdbShard(this.#openDatabase(name), { freeBytes: this.#freeBytes, onKinds });
       this.#shards.set(name, shard);
     }
     return shard;
@@ -156,6 +186,26 @@ export class LmdbStore {
   async close(): Promise<void> {
     await this.#root.close();
     if (this.#temporary !== undefined) fs.rmSync(this.#temporary, { recursive: true, force: true });
+  }
+
+  /** An environment that is left open keeps its files open. */
+  #layoutOrClose(): Layout | undefined {
+    try {
+      return this.layout();
+    } catch (error) {
+      void this.close();
+      throw error;
+    }
+  }
+
+  /** Within a transaction that writes entries of these kinds. */
+  #noteKinds(letters: readonly number[]): void {
+    const found = letters.flatMap((letter) => this.#reader.kinds.get(letter) ?? []);
+    if (found.every(({ reader }) => reader === oldestNeeds.reader)) return;
+    const layout = this.#currentLayout();
+    const before = needsOf(layout);
+    const needs = needsWith(before, found);
+    if (needs !== before) this.#layout.putSync(layoutKey, Buffer.from(JSON.stringify({ ...layout, ...needs })));
   }
 
   #currentLayout(): Layout {

@@ -55,6 +55,29 @@ const members = {
   dequeue: { key: 'q', max: 2, groupMax: 1, durMs: 1, waitMs: 0, attempt: 'a' },
   enqueue: [{ key: 'q', data: '{"a":[1]}', group: 'g', dedup: 'd', delayMs: 0, ttlMs: 1, priority: 0 }],
   queueChange: { key: 'q', change: 'pause' },
+  tasks: [
+    {
+      key: 't',
+      definition: {
+        target: { kind: 'queue', queue: 'q', data: '{"a":[1]}' },
+        retry: { max: 1, minMs: 1, maxMs: 2, factor: 1.5 },
+        misfire: 'latest',
+      },
+      delayMs: 5,
+      replace: true,
+      version: 7,
+    },
+  ],
+  taskCancel: [{ key: 't', version: 7 }],
+  taskChange: { key: 't', change: 'run' },
+  taskEnd: [
+    {
+      key: 't',
+      version: 7,
+      state: { next: 1, fromMs: 1, attempts: 0, runs: 1, skipped: 0, failed: 0 },
+      till: 9,
+    },
+  ],
   wipe: {},
   load: [{ kind: 'kv', key: 'k', value: '1', till: 5 }],
   get: ['a', 'ключ', '-1', '0'],
@@ -106,6 +129,9 @@ const members = {
     { id: 'b', durMs: 1, waitMs: 2, owner: 'o' },
   ],
   unlocks: [{ id: 'a', fence: 7 }, { id: 'b' }],
+  same: [{ prefix: 'a', after: 'b', last: 'c', rows: [['c', 1]] }],
+  script: { key: 'a', source: 'x', version: 0 },
+  answer: { key: 'i', members: '"Result":1,' },
   audit: { action: 'lock.force', subject: 'l', who: 'ops', from: '::1', reason: 'r' },
 } as const satisfies {
   readonly [Member in Exclude<keyof Batch, keyof typeof smallest & ('kind' | 'account' | 'format')>]-?: Batch[Member];

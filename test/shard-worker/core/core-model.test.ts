@@ -22,6 +22,8 @@ export const outcomes = [
   'enqueue:ok enqueue:quota_exceeded enqueue:invalid dequeue:ok ack:ok ack:receipt_expired nack:ok nack:receipt_expired extend:ok extend:receipt_expired',
   'queue.send:ok queue.ack:ok queue.ack:receipt_expired queue.nack:ok queue.nack:receipt_expired queue.extend:ok queue.policy:ok queue.delete:ok',
   'queue.pause:ok queue.resume:ok queue.purge:ok queue.redrive:ok queue.stat:ok queue.list:ok queue.peek:ok',
+  'task.create:ok task.create:duplicate_task task.create:version_mismatch tasks:ok tasks:invalid task.cancel:ok task.cancel:version_mismatch',
+  'task.pause:ok task.resume:ok task.run:ok task.run:not_found task.get:ok task.get:not_found task.list:ok',
   'watch:registered watch:answered',
   'limit:ok limit:limited limit:held limit:looked limit.take:limited limit.take:ok kv.clear:ok counter.list:ok range:ok account.usage:ok',
 ].flatMap((line) => line.split(' '));

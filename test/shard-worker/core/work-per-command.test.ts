@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Entries, Entry, LocatedEntry, PartCount, PartTotal } from '../../../src/protocol/entries.ts';
-import type { AccountId } from '../../../src/protocol/ids.ts';
+import type { DuePlace, Entries, Entry, LocatedEntry, PartCount, PartTotal } from '../../../src/protocol/entries.ts';
+import { serverAccount, type AccountId } from '../../../src/protocol/ids.ts';
 import { accountsAfter, longestLines } from '../../../src/protocol/operations/admin.ts';
 import type { Batch, Command, CommandKind, SectionName } from '../../../src/protocol/operations/operations.ts';
 import type { QuotaUse } from '../../../src/protocol/quotas.ts';
@@ -15,6 +15,7 @@ import { pageScanMax } from '../../../src/shared/limits.ts';
 import { acme, batch, inspect, kvList, lock, lockList, mlock, munlock, once, watch } from '../../support/commands.ts';
 import { message, peek, queueList, redrive, send, take } from '../../support/queue-commands.ts';
 import { CoreUnderTest } from '../../support/core-under-test.ts';
+import { newTaskState, taskOf } from '../../support/task-commands.ts';
 import { MapEntries } from '../../support/map-entries.ts';
 
 const things = 3000;
@@ -87,6 +88,16 @@ class CountedEntries implements Entries {
     return this.#inner.nextDeadline();
   }
 
+  nextTask(after: DuePlace, until: number): number {
+    return this.#inner.nextTask(after, until);
+  }
+
+  dueTasks(now: number, after: DuePlace, limit: number): LocatedEntry[] {
+    const due = this.#inner.dueTasks(now, after, limit);
+    this.looked += due.length;
+    return due;
+  }
+
   due(now: number, limit: number): LocatedEntry[] {
     const due = this.#inner.due(now, limit);
     this.looked += due.length;
@@ -109,11 +120,19 @@ const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
   'queue.peek': (['ready', 'inflight', 'delayed', 'dead', 'blocked'] as const).map((state) => {
     return peek(state, { queue: 'crowd' });
   }),
+  'script.list': [{ kind: 'script.list', account: acme, prefix: '', limit: 1000 }],
+  'script.get': [{ kind: 'script.get', account: acme, id: 't00001' }],
   'account.export': [
     { kind: 'account.export', account: acme, prefix: '', limit: 1000 },
     { kind: 'account.export', account: acme, prefix: '', limit: 1000, after: '3crowd' },
   ],
   'account.usage': [{ kind: 'account.usage', account: acme }],
+  'task.list': [
+    { ...kvList(''), kind: 'task.list' },
+    { ...kvList('t0', { after: 't00005', limit: 1 }), kind: 'task.list', state: 'dead' },
+  ],
+  'task.get': [{ kind: 'task.get', account: acme, id: 't00001' }],
+  'task.due': [{ kind: 'task.due', account: serverAccount, bytesMax: 1000 }],
   'watch.key': [watch('t00001', 0), watch('absent', 0)],
   'watch.lock': ['t00001', 'absent'].map((id) => ({ kind: 'watch.lock', account: acme, id, version: 0 })),
   'account.list': [accountsAfter(undefined, 100)],
@@ -138,6 +157,10 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   // Each key of the page is looked at, and then deleted.
   clear: { format: 'kv.clear', clear: { prefix: 't', limit: 500 } },
   range: { range: { prefix: 't', limit: 1000, place: 0 } },
+  tasks: { tasks: [taskOf('t00001')] },
+  taskCancel: { taskCancel: [{ key: 't00001' }] },
+  taskChange: { taskChange: { key: 't00001', change: 'pause' } },
+  taskEnd: { taskEnd: [{ key: 't00001', version: 1, state: newTaskState(1), till: 1 }] },
   ack: { ack: [{ key: 'crowd', id: '1-0', lock: 2 }] },
   nack: { nack: [{ key: 'crowd', id: '1-0', lock: 2 }] },
   extend: { extend: [{ key: 'crowd', id: '1-0', lock: 2, durMs: 1000 }] },
@@ -145,6 +168,9 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   enqueue: send(message(1, { key: 'crowd', group: 'g' }), message(2, { key: 'crowd' })),
   queueChange: redrive('retry', { key: 'crowd', limit: 1 }),
   load: { format: 'account.import', load: [{ kind: 'sequence', key: 't00001', value: 7 }] },
+  same: { same: [{ prefix: 't', rows: [], last: 't00001' }] },
+  script: { format: 'script.put', script: { key: 't00001', source: 'x' } },
+  answer: { format: 'script.call', ...once('t00001'), answer: { key: 't00001', members: '"Result":1,' } },
   audit: { audit: { action: 'test', subject: 't00001', who: 'ops', from: '::1' } },
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
   // The last, because nothing else is served behind it.

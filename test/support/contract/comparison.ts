@@ -130,6 +130,7 @@ function partsOf(batch: Batch): string[] {
     'extend',
     'dequeue',
     'enqueue',
+    'tasks',
   ] as const;
   const covers = parts.filter((part) => batch[part] !== undefined).map((part) => `${part}:ok`);
   if (batch.lock !== undefined) {

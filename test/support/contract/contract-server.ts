@@ -225,6 +225,8 @@ export class ContractServer {
     if (own < 0) return void waiters.push(waiter);
     const [earlier] = waiters.splice(own, 1, waiter);
     this.#answer(earlier!.ref, earlier!.command, refuse('not_locked'), { waitEnd: 'owner:took-over' });
+    // What was asked for before may have had to wait for more.
+    this.#serve();
   }
 
   #happen(ref: number, command: Command, outcome: Outcome): void {

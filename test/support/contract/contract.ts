@@ -22,12 +22,14 @@ import { lock } from './lock.ts';
 import { done, refuse, Turn, type Moment, type Outcome, type Performed } from './moment.ts';
 import { mutex } from './mutex.ts';
 import { queue } from './queue.ts';
+import { script } from './script.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
+import { task } from './task.ts';
 import { usage } from './usage.ts';
 import { watch } from './watch.ts';
 import type { AccountExport } from '../../../src/protocol/operations/account.ts';
-import type { AdminCommand, Batch, Command } from '../../../src/protocol/operations/operations.ts';
+import type { AdminCommand, Batch, Command, OwnCommand } from '../../../src/protocol/operations/operations.ts';
 
 /** What one noun has to say. */
 interface Noun {
@@ -47,11 +49,13 @@ const nouns: readonly Noun[] = [
   lock,
   mutex,
   kv,
+  script,
   limit,
   counter,
   sequence,
   stringOp,
   queue,
+  task,
   account,
   audit,
   watch,
@@ -63,10 +67,12 @@ const commands = {
   ...lock.commands,
   ...mutex.commands,
   ...queue.commands,
+  ...script.commands,
   ...watch.commands,
   ...usage.commands,
+  ...task.commands,
 } satisfies {
-  readonly [Kind in Exclude<Command, AccountExport | AdminCommand | Batch>['kind']]: (
+  readonly [Kind in Exclude<Command, AccountExport | AdminCommand | OwnCommand | Batch>['kind']]: (
     at: Moment,
     command: Extract<Command, { kind: Kind }>,
   ) => Outcome;

@@ -4,6 +4,8 @@ import { compareUtf8 } from './state.ts';
 import type { CounterList } from '../../../src/protocol/operations/counter.ts';
 import type { KvList } from '../../../src/protocol/operations/kv-pages.ts';
 import type { LockList } from '../../../src/protocol/operations/lock.ts';
+import type { TaskList } from '../../../src/protocol/operations/task-calls.ts';
+import type { ScriptList } from '../../../src/protocol/operations/script.ts';
 import type { QueueList } from '../../../src/protocol/operations/queue-calls.ts';
 
 const kinds = {
@@ -11,13 +13,15 @@ const kinds = {
   'counter.list': ['counter', 'Counters'],
   'lock.list': ['lock', 'Locks'],
   'queue.list': ['queue', 'Queues'],
+  'task.list': ['task', 'Tasks'],
+  'script.list': ['script', 'Scripts'],
 } as const;
 
-/** `row` shows one key; undefined: there is nothing to list under it. */
+/** `row` shows one key; undefined: there is nothing to list under it; null: there is, but nobody asked for it. */
 export function page(
   at: Moment,
-  call: KvList | CounterList | LockList | QueueList,
-  row: (key: string) => object | undefined,
+  call: KvList | CounterList | LockList | QueueList | TaskList | ScriptList,
+  row: (key: string) => object | null | undefined,
 ): Outcome {
   const { account, prefix, after, limit } = call;
   const [kind, member] = kinds[call.kind];
@@ -34,8 +38,8 @@ export function page(
       more = before;
       break;
     }
-    rows.push(shown);
     before = key;
+    if (shown !== null) rows.push(shown);
   }
   return done(at, { [member]: rows, ...(more === undefined ? {} : { More: true, After: more }) });
 }

@@ -4,11 +4,23 @@
  */
 import { Span, type Body, type Json } from './expected.ts';
 import { nextOf, type QueueEntry } from './queue-state.ts';
+import type { TaskDefinition } from '../../../src/protocol/operations/task-definition.ts';
 import type { Contents } from './moment.ts';
 
-export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue';
+export type Kind =
+  | 'kv'
+  | 'counter'
+  | 'sequence'
+  | 'lock'
+  | 'share'
+  | 'mutex'
+  | 'stored'
+  | 'limit'
+  | 'queue'
+  | 'task'
+  | 'script';
 
-export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry;
+export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | TaskEntry | ScriptEntry;
 
 export interface KvEntry {
   readonly version: number;
@@ -65,12 +77,24 @@ export interface Ended {
   readonly shared?: true;
 }
 
+/** The newest version first. */
+export interface ScriptEntry {
+  readonly versions: readonly { readonly version: number; readonly at: Span; readonly source: string }[];
+}
+
 export interface StoredEntry {
   readonly fingerprint: string;
   /** What was answered, or what should have been. */
   readonly body: Body;
   readonly rev: number;
   readonly till: Span;
+}
+
+export interface TaskEntry {
+  readonly version: number;
+  readonly definition: TaskDefinition;
+  readonly next: Span;
+  readonly paused: boolean;
 }
 
 export interface Change {
@@ -89,6 +113,8 @@ const letters = {
   stored: 'i',
   limit: 'g',
   queue: 'q',
+  task: 't',
+  script: 'j',
 } as const;
 
 export function nameOf(kind: Kind, account: string, key: string): string {

@@ -18,6 +18,8 @@ const members = {
   locks: 'lock',
   ids: 'stored',
   limits: 'limit',
+  tasks: 'task',
+  scripts: 'script',
 } as const satisfies Record<string, Kind>;
 
 export const usage = {
@@ -59,7 +61,7 @@ export function refusedByQuota(at: Moment, batch: Batch, { changes }: Outcome, q
     const before = at.state.get(name);
     messages += messagesIn(at, entry) - messagesIn(at, before);
     // Shared leases count in bytes only; but to take one adds.
-    if ('kcslg'.includes(name[0]!)) entries += Number(entry !== undefined) - Number(before !== undefined);
+    if ('kcslgtj'.includes(name[0]!)) entries += Number(entry !== undefined) - Number(before !== undefined);
     const lease = (entry as LockEntry | undefined)?.lease;
     if (/^[lh]/.test(name) && lease !== undefined && lease.fence !== (before as LockEntry | undefined)?.lease?.fence)
       locks += 1;

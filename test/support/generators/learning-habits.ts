@@ -30,8 +30,10 @@ export class LearningHabits extends Habits {
       lock: named('l'),
       mutex: named('m'),
       queue: named('q'),
+      task: named('t'),
       id: named('i', things * 4),
       limit: named('g', 2),
+      script: named('j', 2),
     };
   }
 

@@ -2,10 +2,18 @@
 import * as fc from 'fast-check';
 import { integerMax } from '../../../src/shared/limits.ts';
 import type { QueueEntry } from '../contract/queue-state.ts';
-import { nameOf, type ContractState, type KvEntry, type LockEntry, type NumberEntry } from '../contract/state.ts';
+import {
+  nameOf,
+  type ContractState,
+  type KvEntry,
+  type LockEntry,
+  type TaskEntry,
+  type NumberEntry,
+} from '../contract/state.ts';
 import { seededRandom, type SeededRandom } from '../seeded-random.ts';
 import { CommandGenerator, type Mix } from './generators.ts';
 import { Habits } from './habits.ts';
+import type { SameOperation } from '../../../src/protocol/operations/script.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 export type Step =
@@ -64,7 +72,17 @@ const mix: Mix = {
   'queue.stat': 2,
   'queue.list': 1,
   'queue.peek': 2,
+  'task.create': 5,
+  'task.batch': 2,
+  'task.cancel': 2,
+  'task.change': 3,
+  'task.get': 2,
+  'task.list': 2,
   'account.usage': 3,
+  'script.put': 2,
+  'script.delete': 1,
+  'script.get': 2,
+  'script.list': 1,
 };
 const chances = {
   lock: 25,
@@ -108,6 +126,8 @@ class ModelHabits extends Habits {
     id: ['i0', 'i1', 'i2'],
     limit: ['g0', 'g1', 'g2'],
     queue: ['q0', 'q1'],
+    task: ['t0', 't1', 't2'],
+    script: ['j0', 'j1'],
   };
   readonly #state: ContractState;
   readonly #receipts: { readonly key: string; readonly id: string; readonly lock: number }[] = [];
@@ -119,6 +139,10 @@ class ModelHabits extends Habits {
 
   knownVersion(key: string): number {
     return (this.#state.get(nameOf('kv', this.account, key)) as KvEntry | undefined)?.version ?? 0;
+  }
+
+  override knownTask(id: string): number {
+    return (this.#state.get(nameOf('task', this.account, id)) as TaskEntry | undefined)?.version ?? 0;
   }
 
   /** The holder's, one that has ended, or another's. */
@@ -165,6 +189,14 @@ class ModelHabits extends Habits {
     if (this.chance(50)) return {};
     const how = this.one([{ read: true }, { read: true }, { limit: 2 }, { limit: 3 }] as const);
     return { ...how, owner: this.one(this.owners) };
+  }
+
+  override rowsBelow(prefix: string, limit: number): SameOperation {
+    const rows = [...this.#state.keys('kv', this.account, prefix, undefined)].map((key) => {
+      return [key, this.knownVersion(key)] as const;
+    });
+    const last = rows[limit - 1]?.[0];
+    return last === undefined ? { prefix, rows } : { prefix, last, rows: rows.slice(0, limit) };
   }
 
   override ranges(): boolean {

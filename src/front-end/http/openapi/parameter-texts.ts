@@ -43,6 +43,8 @@ const texts: Readonly<Record<string, string>> = {
   by: 'What the order goes by; default `requests`.',
   confirm: 'The name of the account once more.',
   do: 'Try them again, or pass them over.',
+  'task.cancel?ver': 'Only if the task has this version.',
+  'task.list?state': 'Only those in this state.',
   'kv.set?ttl': 'Seconds until the key expires.',
   'kv.clear?limit': 'At most so many; default 1000.',
   'counter.add?ttl': 'Seconds until the counter ends, if this makes it.',

@@ -3,6 +3,7 @@ import { Refusal } from '../../../protocol/refusal.ts';
 import { accountId } from '../../../protocol/ids.ts';
 import type { ErrorCode } from '../../../protocol/errors.ts';
 import type { CallSpec, QueryParameter, QueryParameters } from '../../../protocol/operations/call.ts';
+import { taskSchema } from '../../../protocol/operations/task-body.ts';
 import {
   operationsOf,
   sectionNames,
@@ -36,8 +37,10 @@ const bodies: Readonly<Record<NonNullable<Spec['body']>, NonNullable<DescribedRo
     'application/json': { description: 'The value: any JSON.' },
     'text/plain': { type: 'string', description: 'With `?as=text`: kept as a string.' },
   },
+  source: { 'text/javascript': { type: 'string', description: 'The source: a module with a default export.' } },
   lines: { 'application/json': { name: 'ImportPage', schema: schemaOf(importBody) } },
   policy: { 'application/json': { name: 'QueuePolicy', schema: schemaOf(queuePolicySchema) } },
+  task: { 'application/json': { name: 'Task', schema: schemaOf(taskSchema) } },
 };
 
 export function describeCall(name: CallName, spec: Spec): DescribedRoute {

@@ -8,19 +8,27 @@ import { jsonText } from '../../../protocol/operations/fields.ts';
 import type { IdempotencyOptions } from '../../../protocol/operations/idempotency.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
 import { queuePolicySchema } from '../../../protocol/operations/queue-policy.ts';
+import { readTask, taskSchema } from '../../../protocol/operations/task-body.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { arrayReplyBytesMax, type Limits } from '../../../shared/limits.ts';
+import { cronTasksMax } from '../../../shared/task-limits.ts';
 import { shown } from '../../../shared/text.ts';
 import { mediaType } from '../media-type.ts';
-import { batchCommand, parseBatches } from './batch.ts';
+import { batchCommand, parseBatches, type BatchContext } from './batch.ts';
 import { parseJson } from './json.ts';
+import { refuseRepeatedMembers, valueMembers } from './repeated-members.ts';
 import { validator } from './validate.ts';
+import { readSource, scriptCallBody, type ScriptCallBody, type ScriptCallGiven } from './script-call.ts';
 import { parseWatch, watchAsk, type WatchAsk } from './watch.ts';
 
 interface BodyKinds {
   /** One batch, or an array of them. */
   readonly batch: {
-    readonly given: { readonly account: AccountId; readonly header: IdempotencyOptions | undefined };
+    readonly given: {
+      readonly account: AccountId;
+      readonly header: IdempotencyOptions | undefined;
+      readonly clock: SharedArrayBuffer;
+    };
     readonly read: Batch | readonly Batch[];
   };
   /** The value to store, as JSON text. */
@@ -30,8 +38,17 @@ interface BodyKinds {
   };
   /** The policy of a queue, as JSON text. */
   readonly policy: { readonly given: object; readonly read: string };
+  /** A task but for its ID, as JSON text. */
+  readonly task: { readonly given: { readonly clock: SharedArrayBuffer }; readonly read: string };
   /** Lines of an export, as JSON text of what they put. */
   readonly lines: { readonly given: object; readonly read: string };
+  /** The source of a script. */
+  readonly source: { readonly given: object; readonly read: string };
+  /** The call of a script. */
+  readonly call: {
+    readonly given: ScriptCallGiven;
+    readonly read: ScriptCallBody;
+  };
   readonly watch: { readonly given: { readonly account: AccountId }; readonly read: WatchAsk };
 }
 
@@ -41,6 +58,8 @@ export type BodyGiven<Kind extends BodyKind> = BodyKinds[Kind]['given'];
 export type BodyContent<Kind extends BodyKind> = BodyKinds[Kind]['read'];
 
 const policy = validator(queuePolicySchema);
+const task = validator(taskSchema);
+const taskValues = valueMembers(new Set(['Data']));
 const lines = validator(importBody);
 
 type Readers = {
@@ -48,12 +67,13 @@ type Readers = {
 };
 
 const readers: Readers = {
-  batch(text, { account, header }, limits) {
+  batch(text, { account, header, clock }, limits) {
     const json = parseBatches(text);
-    if (!Array.isArray(json)) return batchCommand(json, { account, limits, header, root: '' });
+    const cronTasks = { left: cronTasksMax };
+    if (!Array.isArray(json)) return batchCommand(json, { account, limits, clock, cronTasks, header, root: '' });
     if (header !== undefined)
       return refuse('invalid', 'Idempotency-Key: not for an array of batches; expected IdempotencyIDs in each of them');
-    return batchArray(json, account, limits);
+    return batchArray(json, { account, limits, clock, cronTasks });
   },
   value(text, { contentType, asText }, limits) {
     if (!asText && text !== '' && mediaType(contentType) === 'text') {
@@ -65,7 +85,14 @@ const readers: Readers = {
     return jsonText(value, 'body', { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' });
   },
   lines: (text, _, limits) => JSON.stringify(readLines(lines(parseJson(text, 'a page of an export')), limits)),
+  source: (text) => readSource(text),
+  call: (text, given, limits) => scriptCallBody(text, given, limits),
   policy: (text) => JSON.stringify(policy(parseJson(text, 'a policy'))),
+  task(text, { clock }, limits) {
+    const json = parseJson(text, 'a task');
+    refuseRepeatedMembers(text, json, taskValues);
+    return JSON.stringify(readTask(task(json), '', { root: '', limits, clock, cronTasks: { left: 1 } }));
+  },
   watch: (text, { account }, limits) => watchAsk(parseWatch(text), account, limits),
 };
 
@@ -80,7 +107,8 @@ export function contentOfBody<Kind extends BodyKind>(
 }
 
 /** All items are checked first: one that is malformed refuses the whole array, and nothing is done. */
-function batchArray(items: readonly unknown[], account: AccountId, limits: Limits): Batch[] {
+function batchArray(items: readonly unknown[], context: Omit<BatchContext, 'root'>): Batch[] {
+  const { limits } = context;
   if (items.length === 0) return refuse('invalid', 'body: expected at least one batch, got an empty list');
   if (items.length > limits.batch_operations_max) {
     const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;
@@ -88,7 +116,7 @@ function batchArray(items: readonly unknown[], account: AccountId, limits: Limit
   }
   const replyBytesMax = Math.floor(arrayReplyBytesMax / items.length);
   return items.map((item, i) => {
-    const batch = batchCommand(item, { account, limits, root: `[${i}].` });
+    const batch = batchCommand(item, { ...context, root: `[${i}].` });
     if (batch.lock !== undefined && batch.lock.waitMs > 0) {
       refuseField(`[${i}].LockWait`, 'not within an array of batches; expected 0 or absent');
     }

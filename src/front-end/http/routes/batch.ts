@@ -14,18 +14,19 @@ import { mayWait, type Batch } from '../../../protocol/operations/operations.ts'
 import type { UnreadOwner } from '../sockets/unread-replies.ts';
 
 export function batchRoutes(app: FastifyInstance, context: RouteContext, define: DefineDataRoute): void {
+  const given = (request: DataRequest): ReturnType<BodyArguments<'batch'>> => body(request, context.clock);
   app.post<DataRoute>(
     '/db/:acc',
     ...define.call(
       'batch',
       (request, exchange) => {
-        const content = bodyOf(request, body(request), context.limits);
+        const content = bodyOf(request, given(request), context.limits);
         if (!('kind' in content)) return startArray(context, content, request, exchange);
         const batch = allowed(content, request);
         exchange.waits = mayWait(batch);
         return context.dispatcher.request(batch, exchange);
       },
-      { body },
+      { body: given },
     ),
   );
 }
@@ -124,7 +125,7 @@ function itemText(reply: Reply, context: RouteContext): string {
   return `{"Status":${statusOf(outcome)}${members === '}' ? '' : ','}${members}`;
 }
 
-function body(request: DataRequest): ReturnType<BodyArguments<'batch'>> {
+function body(request: DataRequest, clock: SharedArrayBuffer): ReturnType<BodyArguments<'batch'>> {
   queryOf(request);
-  return ['batch', { account: accountIn(request), header: idempotencyOf(request) }];
+  return ['batch', { account: accountIn(request), header: idempotencyOf(request), clock }];
 }

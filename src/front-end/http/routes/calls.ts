@@ -6,7 +6,6 @@ import { routeOf, type CallSpec, type QueryParameters, type QueryValues } from '
 import { revision } from '../../../protocol/ids.ts';
 import { callList, mayWait, type Command } from '../../../protocol/operations/operations.ts';
 import { refuse } from '../../../protocol/refusal.ts';
-import type { Limits } from '../../../shared/limits.ts';
 import { requireScopes } from '../../access.ts';
 import { operationOfCall } from '../../request-metrics.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
@@ -21,6 +20,7 @@ import {
 } from '../data-route.ts';
 import { readQuery } from '../parse/query.ts';
 import type { RouteContext } from '../route-context.ts';
+import { storeScript } from './scripts.ts';
 import { UsageReply } from '../usage-reply.ts';
 
 export function callRoutes(app: FastifyInstance, context: RouteContext, define: DefineDataRoute): void {
@@ -28,7 +28,7 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
     const [options, handler] = define.call(
       operationOfCall(name),
       (request, exchange) => {
-        const command = commandOf(spec, request, context.limits);
+        const command = commandOf(spec, request, context);
         if (command.kind === 'account.export' && command.changes !== undefined) {
           const { account, limit, changes } = command;
           const watch = {
@@ -40,29 +40,31 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
           };
           return exchange.afterReplies(() => context.dispatcher.watchPrefix({ ...watch, waitMs: 0 }, exchange));
         }
+        if (command.kind === 'batch' && command.script?.source !== undefined)
+          return storeScript(context, command, exchange);
         exchange.waits = mayWait(command);
         const sink = command.kind === 'account.usage' ? new UsageReply(exchange, command.account, context) : exchange;
         return context.dispatcher.request(command, sink);
       },
-      bodyOptions(spec),
+      bodyOptions(spec, context.clock),
     );
     const method = spec.method === 'GET' ? ['GET', 'HEAD'] : spec.method;
     app.route<DataRoute>({ method, url: routeOf(spec), ...options, handler });
   }
 }
 
-function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataRequest, limits: Limits): Command {
+function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataRequest, context: RouteContext): Command {
   if (spec.body === undefined) requireNoBody(request, Object.keys(spec.query));
   const query = queryIn(spec, request);
   const command = spec.command({
     account: accountIn(request),
     id: spec.path.endsWith('*') ? idIn(request) : '',
     query,
-    value: bodyText(spec, request, query, limits),
+    value: bodyText(spec, request, query, context),
   });
   const scopes = requireScopes(request.access, command);
   // A read is idempotent anyway.
-  if (!scopes.write && !scopes.force && !scopes.admin) return command;
+  if (!scopes.write && !scopes.force && !scopes.admin && !scopes.script) return command;
   const idempotency = idempotencyOf(request);
   if (command.kind === 'batch') {
     if (command.wipe !== undefined && idempotency !== undefined)
@@ -75,9 +77,14 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
   return refuse('invalid', 'Idempotency-Key: not for what lives in memory only; expected ?owner= instead');
 }
 
-function bodyOptions(spec: CallSpec<QueryParameters, Command>): Parameters<DefineDataRoute['call']>[2] {
+function bodyOptions(
+  spec: CallSpec<QueryParameters, Command>,
+  clock: SharedArrayBuffer,
+): Parameters<DefineDataRoute['call']>[2] {
+  if (spec.body === 'task') return { body: () => ['task', { clock }] };
   if (spec.body === 'value') return { text: true, body: (request) => valueArguments(spec, request) };
   const { body } = spec;
+  if (body === 'source') return { text: 'source', body: () => [body, {}] };
   return body === undefined ? {} : { body: () => [body, {}] };
 }
 
@@ -85,9 +92,10 @@ function bodyText(
   spec: CallSpec<QueryParameters, Command>,
   request: DataRequest,
   query: QueryValues<QueryParameters>,
-  limits: Limits,
+  { limits, clock }: RouteContext,
 ): string {
   if (spec.body === undefined) return '';
+  if (spec.body === 'task') return bodyOf(request, ['task', { clock }], limits);
   if (spec.body !== 'value') return bodyOf(request, [spec.body, {}], limits);
   return bodyOf(request, valueArguments(spec, request, query), limits);
 }

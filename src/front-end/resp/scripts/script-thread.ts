@@ -11,7 +11,7 @@ import { errorText } from '../writer.ts';
 import { LuaMachine } from './lua-machine.ts';
 import { boundMemory, loadLua } from './lua-module.ts';
 import type { FromScripts, ScriptRequest, ScriptResult, ScriptThreadData, ToScripts } from './script-messages.ts';
-import { ScriptRun } from './script-run.ts';
+import { LuaRun } from './lua-run.ts';
 
 /** Of all accounts together. */
 const memoryBytesMax = 64 * 1024 * 1024;
@@ -37,7 +37,7 @@ port.on('message', ({ request }: ToScripts) => {
 async function run(request: ScriptRequest): Promise<ScriptResult> {
   machine ??= new LuaMachine(await loadLua());
   try {
-    const result = new ScriptRun(request, commandTable, limits).perform(machine);
+    const result = new LuaRun(request, commandTable, limits).perform(machine);
     if (machine.memoryBytes > memoryKeptMax) machine = undefined;
     return result;
   } catch {

@@ -24,6 +24,7 @@ const counted = {
   Locks: kinds.lock,
   Limits: kinds.limit,
   QueueParts: kinds.queue,
+  Tasks: kinds.task,
   IDs: kinds.idempotency,
 } as const satisfies Record<string, Kind>;
 
@@ -49,7 +50,7 @@ export function listAccounts({ state }: Turn, { after, limit, only }: AccountLis
 
 function rowOf({ entries }: ShardState, account: AccountId): { readonly some: boolean; readonly row: Row } {
   const body: Record<string, number | string> = { Account: account };
-  let Bytes = entries.countOf(account, kinds.share).bytes;
+  let Bytes = entries.countOf(account, kinds.share).bytes + entries.countOf(account, kinds.taskState).bytes;
   let some = false;
   for (const [name, kind] of Object.entries(counted)) {
     const count = entries.countOf(account, kind);

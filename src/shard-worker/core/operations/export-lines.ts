@@ -1,6 +1,6 @@
 /**
  * Lines of an export (protocol/operations/account-lines.ts), of what a shard has and of what the journal says has
- * changed. Not exported are leases, and what queues note of deliveries: they belong to the server that gave them.
+ * changed. Not exported are leases, tasks, and what queues note of deliveries: they belong to the server that gave them.
  */
 import { hasLapsed, type LocatedEntry } from '../../../protocol/entries.ts';
 import type { AccountExport } from '../../../protocol/operations/account.ts';

@@ -50,6 +50,10 @@ import {
 } from './queue.ts';
 import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
+import { taskCancelBehaviour, taskChangeBehaviour, taskEndBehaviour, taskFormats, tasksBehaviour } from './task.ts';
+import { watchDueTasks } from './task-due.ts';
+import { getTask, listTasks } from './task-looks.ts';
+import { answerBehaviour, getScript, listScripts, sameBehaviour, scriptBehaviour, scriptFormats } from './script.ts';
 import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
 import { countAccount } from './usage.ts';
@@ -61,6 +65,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   lock: lockBehaviour,
   locks: locksBehaviour,
   check: checkBehaviour,
+  same: sameBehaviour,
   ack: ackBehaviour,
   nack: nackBehaviour,
   extend: extendBehaviour,
@@ -75,9 +80,15 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   dequeue: dequeueBehaviour,
   enqueue: enqueueBehaviour,
   queueChange: queueChangeBehaviour,
+  taskEnd: taskEndBehaviour,
+  taskCancel: taskCancelBehaviour,
+  tasks: tasksBehaviour,
+  taskChange: taskChangeBehaviour,
   audit: auditBehaviour,
   wipe: wipeBehaviour,
   load: loadBehaviour,
+  script: scriptBehaviour,
+  answer: answerBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -88,6 +99,8 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...limitFormats,
   ...queueFormats,
   ...queueChangeFormats,
+  ...taskFormats,
+  ...scriptFormats,
   ...accountFormats,
 };
 
@@ -96,6 +109,8 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'counter.list': listCounters,
   'lock.list': listLocks,
   'queue.list': listQueues,
+  'task.list': listTasks,
+  'script.list': listScripts,
   'account.usage': countAccount,
   'account.export': exportAccount,
   'account.list': listAccounts,
@@ -112,6 +127,11 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'queue.list': replyPage,
   'queue.stat': statQueue,
   'queue.peek': peekQueue,
+  'task.list': replyPage,
+  'task.get': getTask,
+  'task.due': watchDueTasks,
+  'script.list': replyPage,
+  'script.get': getScript,
   'watch.key': watchKey,
   'watch.lock': watchLock,
   'account.usage': replyPage,

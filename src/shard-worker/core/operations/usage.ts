@@ -6,8 +6,8 @@ import type { Turn } from '../state/turn.ts';
 
 /** Returns a row for each number of this shard. */
 export function countAccount({ state: { entries, deletions } }: Turn, { account }: AccountUsage): Page {
-  // Leases of locks that several hold are no entries of their own.
-  let { bytes } = entries.countOf(account, kinds.share);
+  // Leases of locks that several hold, and states of tasks, are no entries of their own.
+  let bytes = entries.countOf(account, kinds.share).bytes + entries.countOf(account, kinds.taskState).bytes;
   const rows = Object.entries(usageMembers).map(([key, kind]) => {
     const count = entries.countOf(account, kind);
     bytes += count.bytes;

@@ -56,6 +56,8 @@ export function wait(turn: Turn, request: WaitRequest): void {
   state.waitQueues.join(joined);
   if (work.kind === 'batch') markInProgress(state, work, 1);
   wakeAtEnd(state, queue, view);
+  // What was asked for in its place before may have had to wait for more: a reader joins others at once.
+  if (takesOver) state.waitQueues.grantable.add(queue);
 }
 
 /**
@@ -122,6 +124,9 @@ export function refuseWaiter({ state, out }: Turn, waiter: Waiter, reply: Reply)
 /** Tells all waiters that the server is going down. */
 export function drainWaiters({ state, out }: Turn): void {
   state.draining = true;
+  const { asking } = state.tasks;
+  state.tasks.asking = undefined;
+  if (asking !== undefined) out.reply(asking.ref, drainingReply(state));
   for (const waiter of state.waitQueues.waiters()) {
     if (waiter.reserved) continue;
     leaveQueue(state, waiter);
@@ -166,7 +171,7 @@ function refuseToWait(
   return undefined;
 }
 
-function drainingReply(state: ShardState): Reply {
+export function drainingReply(state: ShardState): Reply {
   const message = 'The server is going down; nothing was done. Try again soon.';
   return failureReply(readRevision(state), failure('draining', message));
 }

@@ -26,6 +26,7 @@ export function announce(state: ShardState, record: CommitRecord, out: Outbox): 
       const queue = state.queues.note(account, effect.key, effect.value);
       state.waitQueues.noteGrantable('queue', account, queue);
     }
+    if (effect.kind === kinds.taskState) state.tasks.note(effect.till);
     if (effect.kind !== kinds.kv || state.watched.size === 0) continue;
     const { key, value, expired } = effect;
     const version = value === undefined ? 0 : rev;

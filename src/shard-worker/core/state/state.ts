@@ -22,6 +22,7 @@ import { lockGraceOf, type LockGrace } from './lock-grace.ts';
 import type { ExclusiveRecord } from './lease.ts';
 import { ParsedLocks } from './parsed-locks.ts';
 import { QueueLines } from './queue-lines.ts';
+import { TaskWatch } from './task-watch.ts';
 import { Timers, type Timer } from './timers.ts';
 import { WaitQueues, type Waiter } from './wait-queue.ts';
 import { WatchedKeys } from './watched-keys.ts';
@@ -50,6 +51,7 @@ export interface ShardState {
   /** Idempotency ids of batches that wait for a lock → the number of such batches. */
   readonly inProgress: Map<string, number>;
   readonly queues: QueueLines;
+  readonly tasks: TaskWatch;
   readonly watched: WatchedKeys;
   readonly holds: Holds;
   readonly blocked: BlockedMessages;
@@ -111,6 +113,7 @@ export function newShardState(
     parsedLocks: new ParsedLocks(),
     inProgress: new Map(),
     queues: new QueueLines(),
+    tasks: new TaskWatch(),
     watched: new WatchedKeys(),
     holds: new Holds(),
     blocked: new BlockedMessages(),

@@ -15,7 +15,7 @@ import { LuaMachine } from '../../../../src/front-end/resp/scripts/lua-machine.t
 import { loadLua } from '../../../../src/front-end/resp/scripts/lua-module.ts';
 import { ScriptKeys } from '../../../../src/front-end/resp/scripts/script-keys.ts';
 import type { ScriptKey, ScriptResult } from '../../../../src/front-end/resp/scripts/script-messages.ts';
-import { ScriptRun } from '../../../../src/front-end/resp/scripts/script-run.ts';
+import { LuaRun } from '../../../../src/front-end/resp/scripts/lua-run.ts';
 import { normalisedScript } from '../../../../src/front-end/resp/scripts/script-text.ts';
 
 const mine = "redis.call('GET', KEYS[1]) == ARGV[1]";
@@ -50,8 +50,9 @@ function byLua(
   args: readonly string[],
   read: readonly ScriptKey[],
 ): ScriptResult {
-  const request = { account: acme, sha: source, source, keys, args, read, now, protocol: 2, readOnly: false } as const;
-  return new ScriptRun({ ...request, compileOnly: false }, commandTable, defaultLimits).perform(machine);
+  const script = { kind: 'script', sha: source, source, keys, names: keys, args, readOnly: false } as const;
+  const request = { account: acme, sha: source, parts: [script], transaction: false, read, now, protocol: 2 } as const;
+  return new LuaRun({ ...request, compileOnly: false }, commandTable, defaultLimits).perform(machine);
 }
 
 const tokens = fc.constantFrom('t', 'u', '5', '\xff', '');

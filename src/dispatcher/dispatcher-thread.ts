@@ -1,0 +1,92 @@
+/**
+ * The dispatcher's thread: a router with ports of its own to every shard, as a front end has, and in the place of doors the
+ * tasks that are due. Like replies to clients, what a shard tells it stays in the router's gate until it is durable.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { FileJournalSource } from '../journal/file/file-journal-source.ts';
+import type { DurableMessage } from '../journal/journal-wire.ts';
+import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
+import { SharedRevisions } from '../protocol/wire/revisions.ts';
+import { AccountCounts } from '../router/account-counts.ts';
+import { RouterCounts } from '../router/router-counts.ts';
+import { Router } from '../router/router.ts';
+import { ThreadShardLink } from '../router/shard-link.ts';
+import { PrefixWatches } from '../router/watch/prefix-watches.ts';
+import { assert, unreachable } from '../shared/assert.ts';
+import { systemAfter, systemClock, threadMicros } from '../shared/clock.ts';
+import { realDisk } from '../shared/disk.ts';
+import type { FrontEndPorts } from '../front-end/ports.ts';
+import type { Config } from '../front-end/config-schema.ts';
+import { ownLimitsOf, type SharedCounters } from '../front-end/shared-counters.ts';
+import { TaskDispatcher } from './task-dispatcher.ts';
+
+export interface DispatcherThreadData {
+  /** Of its router, after those of the front ends. */
+  readonly index: number;
+  readonly ports: FrontEndPorts;
+  readonly revisions: SharedArrayBuffer;
+  readonly journalDirectory: string;
+  readonly config: Pick<Config, 'limits' | 'accounts' | 'shards'>;
+  readonly counters: Pick<SharedCounters, 'clock' | 'routers' | 'accounts'>;
+}
+
+export type DispatcherFromMain =
+  | { readonly kind: 'ping'; readonly id: number }
+  /** Run tasks from now on. */
+  | { readonly kind: 'start' }
+  /** It begins nothing more, and ends once what is under way is recorded. */
+  | { readonly kind: 'stop' };
+export type DispatcherToMain = { readonly kind: 'pong'; readonly id: number };
+
+/** How long runs may take to end when the server stops. What is not recorded then runs again after the next start. */
+const stopMsMax = 10_000;
+
+assert(parentPort !== null, 'tasks are dispatched in a worker');
+const main = parentPort;
+const { index, ports, config, counters, revisions: memory, journalDirectory } = workerData as DispatcherThreadData;
+const { limits, shards } = config;
+const revisions = new SharedRevisions(memory);
+const counts = new RouterCounts(
+  counters.routers,
+  shards,
+  new AccountCounts(counters.accounts, ownLimitsOf(config.accounts)),
+);
+const common = { durable: () => revisions.durable(), limits, counts, defer: setImmediate, after: systemAfter };
+const router = new Router({
+  ...common,
+  index,
+  links: ports.shards.map(
+    (port, shard) => new ThreadShardLink(port, new ReplyCredit(ports.credit, index * shards + shard)),
+  ),
+  // Nobody watches here.
+  prefixWatches: new PrefixWatches({ ...common, source: new FileJournalSource(realDisk, journalDirectory) }),
+  journalStats: () => Promise.reject(new Error('a dispatcher counts nothing')),
+});
+ports.journal?.on('message', ({ durable }: DurableMessage) => router.advance(durable));
+const dispatcher = new TaskDispatcher({
+  router,
+  shards,
+  clock: systemClock(counters.clock),
+  after: systemAfter,
+  meter: threadMicros,
+});
+
+main.on('message', (message: DispatcherFromMain) => {
+  switch (message.kind) {
+    case 'ping':
+      return main.postMessage({ kind: 'pong', id: message.id } satisfies DispatcherToMain);
+    case 'start':
+      return dispatcher.start();
+    case 'stop':
+      return void stop();
+    default:
+      return unreachable(message);
+  }
+});
+
+async function stop(): Promise<void> {
+  await dispatcher.stop(stopMsMax);
+  for (const port of ports.shards) port.close();
+  ports.journal?.close();
+  main.close();
+}

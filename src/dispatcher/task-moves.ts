@@ -1,0 +1,129 @@
+/**
+ * What follows of a task: whether the instant that is due is run or passed over, and the state after it. Pure: state and
+ * time in, state out.
+ *
+ *   due ──► run ──ok──────────────► the next instant, or done
+ *    │        └──failed──► the same instant after a backoff; behind all tries the next one, or dead
+ *    └──► passed over ────────────► the next instant, or done
+ *
+ * A schedule never ends because one of its instants has failed: what failed for good is counted, and it goes on.
+ */
+import type { TaskDefinition, TaskState } from '../protocol/operations/task-definition.ts';
+import { missedInstants, nextInstant } from '../protocol/task-times.ts';
+import { madeUpMax, missedCountMax, misfireGraceMs, taskErrorBytesMax } from '../shared/task-limits.ts';
+
+export interface MovedTask {
+  readonly state: TaskState;
+  /** When it falls due; 0: it is paused. Absent: it has ended. */
+  readonly till?: number;
+  readonly ended?: 'done' | 'dead';
+}
+
+/** What is due. `instant`: it is to be run; absent: it is passed over, and `moved` says what follows. */
+export type DueMove = { readonly instant: number; readonly state: TaskState } | { readonly moved: MovedTask };
+
+/** Decides about a task that is due. */
+export function dueMove(definition: TaskDefinition, state: TaskState, now: number): DueMove {
+  const { schedule, maxLateMs = Infinity } = definition;
+  const isFirstTry = state.attempts === 0;
+  if (schedule === undefined || !isFirstTry || state.next > now) {
+    // A retry stays with its instant. One that is ahead of time was asked for.
+    const isTooLate = isFirstTry && now - state.next > maxLateMs;
+    return isTooLate ? { moved: passOver(definition, state, { instant: state.next, count: 1 }) } : runOf(state);
+  }
+  const makesUp = definition.misfire === 'all' && (state.madeUp ?? 0) < madeUpMax;
+  const most = makesUp ? 1 : missedCountMax;
+  const missed = missedInstants(schedule, { dueMs: state.next, nowMs: now, most }, state);
+  if (makesUp) {
+    if (now - state.next > maxLateMs) return { moved: passOver(definition, state, { instant: state.next, count: 1 }) };
+    return runOf({ ...state, madeUp: missed.count === 0 ? 0 : (state.madeUp ?? 0) + 1 });
+  }
+  const { madeUp: _, ...rest } = state;
+  const last = { ...rest, next: missed.last, skipped: state.skipped + missed.count };
+  const lateMs = now - missed.last;
+  const skips = definition.misfire === 'skip' && lateMs > misfireGraceMs;
+  if (skips || lateMs > maxLateMs) return { moved: passOver(definition, last, { instant: missed.last, count: 1 }) };
+  return runOf(last);
+}
+
+function runOf(state: TaskState): DueMove {
+  return { instant: state.next, state };
+}
+
+function passOver(
+  definition: TaskDefinition,
+  state: TaskState,
+  { instant, count }: { readonly instant: number; readonly count: number },
+): MovedTask {
+  return follow(definition, { ...state, skipped: state.skipped + count }, instant);
+}
+
+/** @param startMs when the run began */
+export function succeeded(definition: TaskDefinition, state: TaskState, startMs: number, now: number): MovedTask {
+  const { lastError: _, ...rest } = state;
+  const ran = { ...rest, attempts: 0, runs: state.runs + 1, lastStartMs: startMs, lastEndMs: now };
+  return followAfterTries(definition, ran, state, now);
+}
+
+export interface FailedRun {
+  readonly startMs: number;
+  readonly now: number;
+  readonly error: string;
+  /** Spreads retries: any text of the task. */
+  readonly salt: string;
+}
+
+export function failed(definition: TaskDefinition, state: TaskState, run: FailedRun): MovedTask {
+  const { startMs, now, error, salt } = run;
+  const { retry } = definition;
+  const attempts = state.attempts + 1;
+  const tried = {
+    ...state,
+    attempts,
+    lastStartMs: startMs,
+    lastEndMs: now,
+    lastError: Buffer.from(error).subarray(0, taskErrorBytesMax).toString().replace(/�+$/, ''),
+  };
+  if (attempts > retry.max) {
+    const lost = { ...tried, failed: state.failed + 1 };
+    return definition.schedule === undefined
+      ? { state: lost, ended: 'dead' }
+      : followAfterTries(definition, { ...lost, attempts: 0 }, tried, now);
+  }
+  if (state.paused === true) return { state: tried, till: 0 };
+  const plain = Math.min(retry.maxMs, retry.minMs * retry.factor ** (attempts - 1));
+  // Tasks that failed together do not come again together: ± 10 %.
+  const spread = 0.9 + 0.2 * fractionOf(`${salt}\0${attempts}`);
+  return { state: tried, till: now + Math.round(plain * spread) };
+}
+
+/** Instants that passed while an earlier one was tried again are passed over. */
+function followAfterTries(
+  definition: TaskDefinition,
+  state: TaskState,
+  { next: instant, attempts }: TaskState,
+  now: number,
+): MovedTask {
+  const { schedule, misfire } = definition;
+  if (schedule === undefined || attempts === 0 || misfire === 'all' || instant > now)
+    return follow(definition, state, instant);
+  const missed = missedInstants(schedule, { dueMs: instant, nowMs: now, most: missedCountMax }, state);
+  return moveTo(definition, { ...state, skipped: state.skipped + missed.count }, missed.next);
+}
+
+function follow(definition: TaskDefinition, state: TaskState, instant: number): MovedTask {
+  const { schedule } = definition;
+  return moveTo(definition, state, schedule && nextInstant(schedule, instant, state));
+}
+
+function moveTo({ untilMs = Infinity }: TaskDefinition, state: TaskState, next: number | undefined): MovedTask {
+  if (next === undefined || next > untilMs) return { state, ended: 'done' };
+  return { state: { ...state, next }, till: state.paused === true ? 0 : next };
+}
+
+/** FNV-1a, as a fraction of one. */
+function fractionOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193) >>> 0;
+  return hash / 2 ** 32;
+}

@@ -1,0 +1,38 @@
+/**
+ * A thread that runs scripts: one endless task of Piscina. It serves the ports of all front ends, one run at a time in
+ * the order of arrival. The cells say which run is under way, and beat while it goes on: a thread that stops beating is
+ * killed, and the front end whose run it was can tell.
+ */
+import { threadId } from 'node:worker_threads';
+import { lowerThreadPriority } from '../../shared/thread-priority.ts';
+import { ScriptMachine } from '../machine/script-machine.ts';
+import { ScriptCells } from './script-cells.ts';
+import type { FromScriptThread, ScriptClientLink, ScriptThreadTask, ToScriptThread } from './script-messages.ts';
+
+export default function serveScripts({ port, cells: memory }: ScriptThreadTask): Promise<never> {
+  lowerThreadPriority();
+  const cells = new ScriptCells(memory);
+  const machine = new ScriptMachine(() => cells.add('beat', 1));
+  let done = machine.prepare();
+  port.on('message', ({ client, port: from }: ScriptClientLink) => {
+    from.on('message', (message: ToScriptThread) => {
+      done = done.then(async () => {
+        cells.set('run', message.id);
+        cells.set('client', client);
+        const answer = await answerTo(message, machine);
+        cells.set('client', 0);
+        from.postMessage(answer);
+        await machine.prepare();
+      });
+    });
+  });
+  cells.set('thread', threadId);
+  return new Promise(() => {});
+}
+
+async function answerTo(message: ToScriptThread, machine: ScriptMachine): Promise<FromScriptThread> {
+  const { id } = message;
+  if (message.kind === 'check') return { kind: 'checked', id, fault: await machine.check(message.source) };
+  const outcome = await machine.run(message.run);
+  return outcome === undefined ? { kind: 'unknown', id } : { kind: 'ran', id, outcome };
+}

@@ -1,0 +1,77 @@
+/** Looks at tasks: one, and pages. Nothing changes. */
+import { failure } from '../../../protocol/errors.ts';
+import { hasLapsed } from '../../../protocol/entries.ts';
+import type { TaskDefinition, TaskState } from '../../../protocol/operations/task-definition.ts';
+import type { TaskGet, TaskList } from '../../../protocol/operations/task-calls.ts';
+import type { Page } from '../../../protocol/page-rows.ts';
+import { kinds } from '../../../protocol/record.ts';
+import { failureReply } from '../../../protocol/replies.ts';
+import type { RequestRef } from '../state/outbox.ts';
+import { readRevision } from '../state/state.ts';
+import type { Turn } from '../state/turn.ts';
+import { pageOfEntries } from './list.ts';
+import { readStoredTask, readTaskState, stateName, type StoredTask } from './task.ts';
+
+export function listTasks({ state, now }: Turn, command: TaskList): Page {
+  return pageOfEntries(state, kinds.task, command, ({ account, key, entry }) => {
+    if (hasLapsed(entry, now)) return undefined;
+    const task = readStoredTask(entry.value);
+    const current = stateOf(task, state.entries.get(kinds.taskState, account, key)?.value);
+    const shown = viewOf(task, current);
+    if (command.state !== undefined && shown.State !== command.state) return undefined;
+    return JSON.stringify({ ID: key, Version: entry.rev, ...shown });
+  });
+}
+
+export function getTask({ state, now, out }: Turn, ref: RequestRef, { account, id }: TaskGet): void {
+  const rev = readRevision(state);
+  const entry = state.entries.get(kinds.task, account, id);
+  if (entry === undefined || hasLapsed(entry, now)) {
+    const message = `There is no task ${JSON.stringify(id)}.`;
+    return out.reply(ref, failureReply(rev, failure('not_found', message, { ID: id })));
+  }
+  const task = readStoredTask(entry.value);
+  const current = stateOf(task, state.entries.get(kinds.taskState, account, id)?.value);
+  // JSON that was stored as text goes out as the same text.
+  const head = JSON.stringify({ ID: id, Version: entry.rev, ...viewOf(task, current) }).slice(0, -1);
+  const body = `${head},"Data":${task.definition.target.data},"Rev":${rev}}`;
+  out.reply(ref, { rev, outcome: 'ok', body });
+}
+
+function stateOf({ ended }: StoredTask, state: string | undefined): TaskState {
+  return ended === undefined ? readTaskState(state!) : ended.state;
+}
+
+function viewOf({ definition, ended }: StoredTask, state: TaskState) {
+  const { next, attempts, runs, skipped, failed, lastError, lastStartMs, lastEndMs } = state;
+  return {
+    State: stateName(ended?.how, state),
+    ...(ended === undefined && { Next: Math.ceil(next / 1000), NextMs: next }),
+    Attempts: attempts,
+    Runs: runs,
+    Skipped: skipped,
+    Failed: failed,
+    ...(lastError !== undefined && { LastError: lastError }),
+    ...(lastStartMs !== undefined && { LastStartMs: lastStartMs }),
+    ...(lastEndMs !== undefined && { LastEndMs: lastEndMs }),
+    ...definitionOf(definition),
+  };
+}
+
+function definitionOf({ target, schedule, retry, misfire, maxLateMs, untilMs }: TaskDefinition) {
+  const { queue, group } = target;
+  const times =
+    schedule === undefined
+      ? {}
+      : 'everyMs' in schedule
+        ? { Every: schedule.everyMs / 1000, Misfire: misfire }
+        : { Cron: schedule.cron, TZ: schedule.tz, Misfire: misfire };
+  return {
+    Queue: queue,
+    ...(group !== undefined && { Group: group }),
+    ...times,
+    Retry: { Max: retry.max, Min: retry.minMs / 1000, MaxDelay: retry.maxMs / 1000, Factor: retry.factor },
+    ...(maxLateMs !== undefined && { MaxLate: maxLateMs / 1000 }),
+    ...(untilMs !== undefined && { Until: untilMs / 1000 }),
+  };
+}

@@ -1,0 +1,36 @@
+/** Limits of tasks, and of the dispatcher that runs them. */
+
+/** JSON of what a task sends. */
+export const taskBodyBytesMax = 256 * 1024;
+export const cronCharsMax = 256;
+/** Tasks with cron patterns in one request: to find the first instant of each takes up to a millisecond or two. */
+export const cronTasksMax = 16;
+export const everyMsMin = 1000;
+export const taskRetryMax = 100;
+export const taskRetryMsMax = 24 * 60 * 60 * 1000;
+/** How long a task that has ended is remembered: it cannot be made again meanwhile. */
+export const taskDoneMs = 60 * 60 * 1000;
+/** How long a dead task can be looked at, and tried again. */
+export const taskDeadMs = 14 * 24 * 60 * 60 * 1000;
+/** Bytes of what is kept of an error. */
+export const taskErrorBytesMax = 1024;
+/** Tasks that a shard tells the dispatcher at once. */
+export const dueTasksMax = 256;
+/** Bytes of due tasks that the dispatcher has in memory, of all accounts and of one. */
+export const dueBytesMax = 32 * 1024 * 1024;
+export const accountDueBytesMax = 4 * 1024 * 1024;
+export const dueMax = 20_000;
+/** Bytes of due tasks in one message from a shard. */
+export const duePageBytesMax = 1024 * 1024;
+/** Tasks of one account that stand in line in the dispatcher; others are put off. */
+export const accountDueMax = 1000;
+export const taskPutOffMs = 60 * 1000;
+/** Runs at once, of all accounts and of one. */
+export const taskRunsMax = 256;
+export const accountTaskRunsMax = 32;
+/** Instants of one gap that Misfire "all" makes up for. */
+export const madeUpMax = 1000;
+/** Instants of one gap that a cron pattern counts: to find each takes a tenth of a millisecond, or more. */
+export const missedCountMax = 100;
+/** Misfire "skip" passes over what is later than this. */
+export const misfireGraceMs = 60 * 1000;

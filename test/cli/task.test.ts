@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ServerUnderTest } from '../support/server-under-test.ts';
+import { prints } from './command-under-test.ts';
+
+test('task: at, after, cron, every, list, show, run, pause, resume, cancel', async (t) => {
+  const { url } = await ServerUnderTest.forTest(t);
+  const at = await prints(t, ['task', 'at', 'a', '2033-05-18T03:33:20Z', 'jobs', 'hello'], { url });
+  assert.equal(at, '2033-05-18T03:33:20.000Z\n');
+  await prints(t, ['task', 'after', 'b', '1h', 'jobs', '{"n":1}', '-j', '--group', 'g'], { url });
+  await prints(t, ['task', 'cron', 'c', '30 2 * * *', 'jobs', 'close', '--tz', 'Europe/Rome', '--misfire', 'skip'], {
+    url,
+  });
+  await prints(t, ['task', 'every', 'd', '90s', 'jobs', 'tick', '--max-late', '5s'], { url });
+  const listed = await prints(t, ['task', 'list'], { url });
+  assert.deepEqual(
+    listed
+      .trim()
+      .split('\n')
+      .map((line) => line.split('\t').slice(0, 2).join(' ')),
+    ['a scheduled', 'b scheduled', 'c scheduled', 'd scheduled'],
+  );
+  await prints(t, ['task', 'pause', 'c'], { url });
+  assert.match(await prints(t, ['task', 'list', '--state', 'paused'], { url }), /^c\tpaused\t/);
+  await prints(t, ['task', 'resume', 'c'], { url });
+  await prints(t, ['task', 'run', 'b'], { url });
+  assert.match(await prints(t, ['queue', 'take', 'jobs', '--wait', '30s'], { url }), /\t\{"n":1\}\n$/);
+  const shown = JSON.parse(await prints(t, ['task', 'show', 'b'], { url })) as { State: string; Data: unknown };
+  assert.deepEqual([shown.State, shown.Data], ['done', { n: 1 }]);
+  await prints(t, ['task', 'cancel', 'a'], { url });
+  await prints(t, ['task', 'cancel', 'a'], { url }, 1);
+  await prints(t, ['task', 'show', 'a'], { url }, 1);
+  await prints(t, ['task', 'at', 'a', 'tomorrow', 'jobs', 'x'], { url }, 64);
+});

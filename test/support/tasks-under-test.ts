@@ -1,0 +1,35 @@
+/** Shards and routers as in `RouterUnderTest`, and a dispatcher of tasks on a router of its own. */
+import { TaskDispatcher } from '../../src/dispatcher/task-dispatcher.ts';
+import type { AccountId } from '../../src/protocol/ids.ts';
+import { lockDurMsMax } from '../../src/shared/limits.ts';
+import { acme } from './commands.ts';
+import type { Body } from './core-under-test.ts';
+import { RouterUnderTest, type RouterTestOptions } from './router-under-test.ts';
+import { workMeter } from './work-meter.ts';
+
+export class TasksUnderTest extends RouterUnderTest {
+  readonly dispatcher: TaskDispatcher;
+
+  constructor(options: Omit<RouterTestOptions, 'routers'> & { readonly startsLater?: true }) {
+    super({ ...options, routers: 2 });
+    this.dispatcher = new TaskDispatcher({
+      router: this.routers[1]!,
+      shards: options.shards,
+      clock: { now: () => this.now },
+      after: this.after,
+      meter: workMeter(),
+    });
+    if (options.startsLater === undefined) this.dispatcher.start();
+  }
+
+  /** Takes all messages of a queue. */
+  async taken(queue: string, account: AccountId = acme): Promise<unknown[]> {
+    const dequeue = { key: queue, max: 1000, groupMax: 1, durMs: lockDurMsMax, waitMs: 0 };
+    const { Dequeue } = await this.ok({ kind: 'batch', account, format: 'batch', dequeue });
+    return (Dequeue as { Messages: readonly { readonly Data: unknown }[] }).Messages.map(({ Data }) => Data);
+  }
+
+  task(id: string, account: AccountId = acme): Promise<Body> {
+    return this.ok({ kind: 'task.get', account, id });
+  }
+}
