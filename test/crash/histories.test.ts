@@ -37,7 +37,7 @@ trial(
     const began = performance.now();
     const deaths = deathsOf(trial);
     for (const death of deaths) await live(trial, recorder, death);
-    await server.start({ shards: 3, keepBytes });
+    await server.start({ shards: 3, threads: 2, keepBytes });
     recorder.launched();
     recorder.serving();
     await recorder.run(operationsOfLife);
@@ -125,7 +125,7 @@ async function live({ server, random }: Trial, recorder: HttpRecorder, death: De
   const way = death === 'kill -9' ? undefined : waysToFailpoints[death];
   const failpoint = way === undefined ? undefined : `${death}:${way.passes}`;
   // A start with another number of shards than the last begins with a repartition.
-  const options = { shards: way?.shards ?? 3, keepBytes: way?.keepBytes ?? keepBytes };
+  const options = { shards: way?.shards ?? 3, threads: 2, keepBytes: way?.keepBytes ?? keepBytes };
   server.launch({ ...options, ...(failpoint !== undefined && { failpoint }) });
   recorder.launched();
   const serving = await server.serving();

@@ -1494,8 +1494,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a new store is synced only by the process that makes it',
     file: 'src/storage/lmdb/lmdb-store.ts',
-    find: 'if (!readOnly && this.layout() === undefined) {',
-    replace: 'if (!readOnly && this.layout() === undefined && !LmdbStore.exists(dataDirectory)) {',
+    find: 'if (this.#layoutOrClose() === undefined && !readOnly) {',
+    replace: 'if (this.#layoutOrClose() === undefined && !readOnly && !LmdbStore.exists(dataDirectory)) {',
     caughtBy: { file: 'test/storage/lmdb/lmdb-store.test.ts', test: 'its names are synced at every start' },
   },
   {

@@ -24,6 +24,7 @@ import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from '../share
 import type { QueryText } from './parse/query.ts';
 import { TokenTable } from '../access.ts';
 import { authGate } from './auth.ts';
+import { Machines } from '../machines.ts';
 import { Cors } from './cors.ts';
 import { headCheck } from './head-check.ts';
 import { HttpServers } from './http-servers.ts';
@@ -193,6 +194,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     checkHead: headCheck(options.config),
     cors: new Cors(http.cors_origins, boot),
     tokens: new TokenTable(options.config.tokens),
+    machines: new Machines(options.config.machines),
     accounts: accountCounts,
     scripts: scriptExecutor({ ...options, accounts: accountCounts }),
     rateLimiter: new RateLimiter(
