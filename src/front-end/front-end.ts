@@ -36,22 +36,20 @@ import { onSocketClose } from './http/sockets/on-socket-close.ts';
 import { auditServer } from './audited.ts';
 import type { ReloadCall } from './reload-report.ts';
 import { serverOf } from './server-of.ts';
-import type { FrontEndPorts } from './ports.ts';
+import type { FrontEndFiles, FrontEndPorts } from './ports.ts';
+import { ScriptClient } from '../scripts/threads/script-client.ts';
+import type { ScriptConnection } from '../scripts/threads/script-threads.ts';
 import { RespDoor } from './resp/door.ts';
 
-export interface FrontEndOptions {
+export interface FrontEndOptions extends FrontEndFiles {
   readonly index: number;
   readonly config: Config;
   /** Changes with every start. */
   readonly boot: string;
   readonly version: string;
   readonly counters: SharedCounters;
-  /** The URL of the file that reads large bodies. */
-  readonly bodyThread: string;
-  /** The URL of the directory with the admin page's files. */
-  readonly pageFiles: string;
-  /** The URL of the file that runs scripts of Redis clients. */
-  readonly scriptThread: string;
+  /** To the threads that run scripts; absent: they are not run. */
+  readonly scripts: ScriptConnection | undefined;
   readonly log: FrontEndLog;
   /** Of the log of requests. @returns false: they are lost */
   readonly writeLines: (text: string, lines: number) => boolean;
@@ -101,6 +99,7 @@ export class FrontEnd {
       accounts: this.#accounts,
       dispatcher: this.#lateDispatcher(),
       reload: (by) => this.#reload?.(by),
+      scriptPool: options.scripts && new ScriptClient(options.scripts),
       bodyThread: { url: new URL(options.bodyThread), onFatal: endThread },
       lifecycle: {
         state: () => this.#state,
@@ -210,6 +209,7 @@ export class FrontEnd {
   /** Refuses new requests, answers every waiting client, lets replies leave. */
   async drain(): Promise<void> {
     this.#enter('draining');
+    this.#context.scripts?.drain();
     await this.#router?.drain();
   }
 

@@ -21,10 +21,12 @@ import type {
   ListenStep,
 } from '../front-end/front-end-thread.ts';
 import { withExclusivePort } from './exclusive-port.ts';
+import { ScriptThreads, type ScriptConnection } from '../scripts/threads/script-threads.ts';
+import { systemAfter } from '../shared/clock.ts';
 import type { Threads } from './threads.ts';
 import { workerUrls } from './worker-urls.ts';
 
-export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread' | 'scriptThread' | 'pageFiles'>;
+export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread' | 'scriptThread' | 'scripts' | 'pageFiles'>;
 
 interface ListeningAt {
   readonly urls: readonly string[];
@@ -35,6 +37,7 @@ export class FrontEnds {
   readonly #options: FrontEndsOptions;
   readonly #first: FrontEnd;
   readonly #further: readonly FurtherFrontEnd[];
+  readonly #scriptThreads: ScriptThreads | undefined;
   #journalStats: () => Promise<JournalStats> = () => Promise.reject(new Error('not serving yet'));
 
   constructor(options: FrontEndsOptions, onFatal: (error: unknown) => void) {
@@ -44,14 +47,24 @@ export class FrontEnds {
       scriptThread: workerUrls.scripts.href,
       pageFiles: new URL('../ui/', import.meta.url).href,
     };
+    const { threads } = options.config.scripts;
+    const scriptUrl = workerUrls.scriptPool;
+    this.#scriptThreads =
+      threads === 0 ? undefined : new ScriptThreads({ url: scriptUrl, threads, after: systemAfter });
+    const connect = (): ScriptConnection | undefined => this.#scriptThreads?.connect();
     const { log, writeLines, ...rest } = options;
     const data = { ...rest, ...files };
     this.#further = Array.from(
       { length: options.config.http.threads - 1 },
       (_, i) =>
-        new FurtherFrontEnd({ ...data, index: i + 1 }, { log, writeLines }, () => this.#journalStats(), onFatal),
+        new FurtherFrontEnd(
+          { ...data, scripts: connect(), index: i + 1 },
+          { log, writeLines },
+          () => this.#journalStats(),
+          onFatal,
+        ),
     );
-    this.#first = new FrontEnd({ ...options, ...files, index: 0 });
+    this.#first = new FrontEnd({ ...options, ...files, scripts: connect(), index: 0 });
   }
 
   /**
@@ -144,6 +157,7 @@ export class FrontEnds {
     await Promise.all([first, ...this.#further.map((one) => one.request({ kind: 'drain' }, 'drained'))]);
     await this.#first.closeShards();
     await Promise.all([this.#first.close(), ...this.#further.map((one) => one.close())]);
+    await this.#scriptThreads?.close();
   }
 }
 
@@ -163,7 +177,7 @@ class FurtherFrontEnd {
       url: workerUrls.frontEnd,
       name: `front-end-${data.index}`,
       workerData: data,
-      ports: [],
+      ports: data.scripts === undefined ? [] : [data.scripts.port],
       onFatal,
       onMessage: (message) => {
         switch (message.kind) {

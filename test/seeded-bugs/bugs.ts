@@ -23,6 +23,7 @@ const histories = {
   file: 'test/crash/histories.test.ts',
   test: 'both checkers and the watch validators find nothing wrong',
 };
+const simulator = { file: 'test/sim/simulator.test.ts', test: 'what was answered is true, durable and whole' };
 const stores = 'test/client/store';
 const loadFaults = 'test/load-faults';
 const backups = 'test/backup';
@@ -829,14 +830,14 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/operations/shared-locks.ts`,
     find: 'writeSet.find(kinds.lock, id)?.value',
     replace: 'writeSet.find(kinds.limit, id)?.value',
-    caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'many leases that end in one moment' },
+    caughtBy: simulator,
   },
   {
     name: 'a share that its owner has confirmed goes back with the first grant',
     file: `${core}/apply.ts`,
     find: 'if (entry?.rev !== grant.version || ',
     replace: 'if (view.shared === undefined && entry?.rev !== grant.version) return;\n  if (',
-    caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'unless its owner has asked again' },
+    caughtBy: simulator,
   },
   {
     name: 'a force is not noted in the audit log',
@@ -1493,8 +1494,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a new store is synced only by the process that makes it',
     file: 'src/storage/lmdb/lmdb-store.ts',
-    find: 'if (!readOnly && this.layout() === undefined) {',
-    replace: 'if (!readOnly && this.layout() === undefined && !LmdbStore.exists(dataDirectory)) {',
+    find: 'if (this.#layoutOrClose() === undefined && !readOnly) {',
+    replace: 'if (this.#layoutOrClose() === undefined && !readOnly && !LmdbStore.exists(dataDirectory)) {',
     caughtBy: { file: 'test/storage/lmdb/lmdb-store.test.ts', test: 'its names are synced at every start' },
   },
   {
@@ -2237,6 +2238,41 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'if (operation.value > last)',
     replace: 'if (operation.value >= 0)',
     caughtBy: { file: 'test/router/exports.test.ts', test: 'no number of a sequence twice' },
+  },
+  {
+    name: 'a deletion leaves keys',
+    file: `${core}/operations/account.ts`,
+    find: '(kind) => kind !== kinds.boot',
+    replace: '(kind) => kind !== kinds.kv',
+    caughtBy: simulator,
+  },
+  {
+    name: 'a lease goes on where it is imported',
+    file: `${core}/operations/account-load-memories.ts`,
+    find: 'holders: [],',
+    replace: 'holders: held === undefined ? [] : [{ ...held, since: now, durMs: held.till - now }],',
+    caughtBy: { file: 'test/router/export-memories.test.ts', test: 'is free where it is imported' },
+  },
+  {
+    name: 'an import gives back what is taken of a limit',
+    file: `${core}/operations/limit.ts`,
+    find: 'if (taken > before.taken) put(',
+    replace: 'put(',
+    caughtBy: { file: 'test/router/export-memories.test.ts', test: 'what was taken of a limit' },
+  },
+  {
+    name: 'an export leaves out ids that share a reply',
+    file: `${core}/operations/export-memories.ts`,
+    find: 'pointed === undefined ? value : replyOf(pointed)',
+    replace: 'value',
+    caughtBy: { file: 'test/router/export-memories.test.ts', test: 'is not done again' },
+  },
+  {
+    name: 'an import replaces the reply under an id',
+    file: `${core}/operations/account-load-memories.ts`,
+    find: 'if (!isOwn && evaluation.entry(kinds.idempotency, key) === undefined)',
+    replace: 'if (!isOwn)',
+    caughtBy: { file: 'test/router/export-memories.test.ts', test: 'keeps its own reply' },
   },
   {
     name: 'an import puts what a later line has deleted',

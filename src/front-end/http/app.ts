@@ -24,6 +24,7 @@ import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from '../share
 import type { QueryText } from './parse/query.ts';
 import { TokenTable } from '../access.ts';
 import { authGate } from './auth.ts';
+import { Machines } from '../machines.ts';
 import { Cors } from './cors.ts';
 import { headCheck } from './head-check.ts';
 import { HttpServers } from './http-servers.ts';
@@ -32,6 +33,8 @@ import { LargeBodies, type LargeBodiesOptions } from './large-bodies.ts';
 import { RequestTurns } from './request-turns.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
+import { scriptExecutor } from '../script-executor.ts';
+import type { ScriptPool } from '../../scripts/script-run.ts';
 import { RateLimiter } from '../rate-limiter.ts';
 import { BusyAccounts } from '../busy-accounts.ts';
 import { InForce } from '../in-force.ts';
@@ -52,6 +55,7 @@ import { callRoutes } from './routes/calls.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { openApiRoutes } from './routes/openapi.ts';
+import { scriptRoutes } from './routes/scripts.ts';
 import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
@@ -62,7 +66,16 @@ export interface AppOptions {
   readonly index: number;
   readonly counters: Pick<
     SharedCounters,
-    'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup' | 'adminViewers' | 'reload'
+    | 'metrics'
+    | 'rates'
+    | 'accounts'
+    | 'clock'
+    | 'lostLogLines'
+    | 'backup'
+    | 'adminViewers'
+    | 'reload'
+    | 'scriptBudgets'
+    | 'scriptCounts'
   >;
   /** Of this thread, if it counts already. */
   readonly accounts?: AccountCounts;
@@ -79,6 +92,8 @@ export interface AppOptions {
   readonly reload?: (by: AskedBy) => ReloadReport | undefined;
   /** The URL of the directory with the admin page's files; absent: no page. */
   readonly pageFiles?: string;
+  /** Runs scripts; absent: they are not run. */
+  readonly scriptPool?: ScriptPool | undefined;
   /** Returns milliseconds of a monotonic clock, for durations and rates; by default the machine's. */
   readonly now?: () => number;
 }
@@ -120,6 +135,7 @@ export function buildApp(
   answerFailures(app, context, paths);
 
   app.addHook('onClose', async () => context.largeBodies?.close());
+  app.addHook('onClose', async () => context.scripts?.close());
   app.addHook('onClose', async () => context.requestLog.flush());
 
   if (http.fast_lane) {
@@ -138,6 +154,7 @@ export function buildApp(
   const define = dataRouteDefiner(context, authGate(context));
   batchRoutes(app, context, define);
   callRoutes(app, context, define);
+  scriptRoutes(app, context, define);
   watchRoutes(app, context, define);
   watchStreamRoutes(app, context, define);
   healthRoutes(app, context);
@@ -164,6 +181,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
   const lostLogLines = new SharedCount(counters.lostLogLines, 0);
   const arriving = arrivingBodies(limits.arriving_bytes_max / http.threads);
   const meter = threadMicros;
+  const accountCounts = options.accounts ?? new AccountCounts(counters.accounts, ownLimitsOf(accounts));
   let requestIds = 0;
   return {
     dispatcher,
@@ -176,7 +194,9 @@ export function frontEndContext(options: AppOptions): RouteContext {
     checkHead: headCheck(options.config),
     cors: new Cors(http.cors_origins, boot),
     tokens: new TokenTable(options.config.tokens),
-    accounts: options.accounts ?? new AccountCounts(counters.accounts, ownLimitsOf(accounts)),
+    machines: new Machines(options.config.machines),
+    accounts: accountCounts,
+    scripts: scriptExecutor({ ...options, accounts: accountCounts }),
     rateLimiter: new RateLimiter(
       counters.rates,
       limits.account_requests_per_second,

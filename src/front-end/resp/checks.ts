@@ -3,7 +3,7 @@ import type { Disconnects } from '../http/sockets/disconnects.ts';
 import { shownArgument } from './argument.ts';
 import { fitsArity, type RespCommandSpec, type RespClient } from './command.ts';
 import type { RespCommand } from './reader.ts';
-import { refuseCommand, RespError } from './resp-error.ts';
+import { refuseCommand, respCodes, RespError } from './resp-error.ts';
 import { simple } from './writer.ts';
 
 /**
@@ -77,11 +77,13 @@ function unknownCommand(args: RespCommand): string {
 }
 
 /**
- * Refuses what needs the shards while the server does not serve, and what is beyond the account's rate or connections.
+ * Refuses what needs the shards while the server does not serve, what is of another machine, and what is beyond the account's rate or connections.
  * @throws RespError
  */
 export function checkService({ context, account }: RespClient, connection: Disconnects): void {
-  const { lifecycle, rateLimiter, accounts, limits } = context;
+  const { lifecycle, machines, rateLimiter, accounts, limits } = context;
+  const elsewhere = machines.refusal(account);
+  if (elsewhere !== undefined) refuseCommand(`${respCodes[elsewhere.code]} ${elsewhere.message}`);
   const state = lifecycle.state();
   if (state !== 'serving')
     refuseCommand(

@@ -157,6 +157,7 @@ export interface RespContext
     | 'lifecycle'
     | 'rateLimiter'
     | 'tokens'
+    | 'machines'
     | 'accounts'
     | 'metrics'
     | 'unread'
