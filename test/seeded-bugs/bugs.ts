@@ -1654,6 +1654,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/server/resp-transactions.test.ts', test: 'many at once lose nothing' },
   },
   {
+    name: 'a Redis client that does not log in keeps its connection',
+    file: 'src/front-end/resp/client.ts',
+    find: 'this.#cancelLogin = startTimer(loginMsMax, () => this.#connection.fail(late), true);',
+    replace: 'this.#cancelLogin = () => late;',
+    caughtBy: { file: 'test/server/resp-tokens.test.ts', test: 'is disconnected after' },
+  },
+  {
     name: 'a script that ran too long has written',
     file: 'src/front-end/resp/scripts/lua-run.ts',
     find: "if (part.kind === 'script' && machine.wasTooLong)",
