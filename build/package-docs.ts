@@ -24,6 +24,7 @@ const forBoth = [
   'docs/http.md',
   'docs/errors.md',
   'docs/queues.md',
+  'docs/scripts.md',
   'docs/quotas.md',
   'docs/store.md',
   'docs/cli.md',
