@@ -47,6 +47,7 @@ export const serverDocuments: Documents = {
     'docs/config.md',
     'docs/admin.md',
     'docs/admin-overview.png',
+    'docs/admin-traffic.png',
     'docs/admin-lock-dark.png',
     'docs/operations.md',
     'docs/monitoring.md',

@@ -126,6 +126,13 @@ const nouns = {
     generator: { absent: 'front ends add entries; test/front-end/http/audited.test.ts' },
     bug: 'a force is not noted in the audit log',
   },
+  script: {
+    docs: 'Scripts',
+    client: 'scripts',
+    cli: 'script',
+    generator: 'script',
+    bug: 'a call leaves out the check of a key that it has read',
+  },
   'string-op': {
     docs: 'Keys and values',
     client: { absent: 'operations as Redis knows them are for Redis clients, and have no place in the HTTP API' },
@@ -161,6 +168,9 @@ const nounOf = {
   taskChange: 'task',
   taskEnd: 'task',
   audit: 'audit',
+  same: 'script',
+  script: 'script',
+  answer: 'script',
   wipe: 'account',
   load: 'account',
 } as const satisfies Record<SectionName, keyof typeof nouns>;
@@ -207,6 +217,10 @@ const callers = {
   'task.run': { client: 'tasks.run', cli: 'task run' },
   'task.pause': { client: 'tasks.pause', cli: 'task pause' },
   'task.resume': { client: 'tasks.resume', cli: 'task resume' },
+  'script.list': { client: 'scripts.list', cli: 'script list' },
+  'script.get': { client: 'scripts.get', cli: 'script show' },
+  'script.put': { client: 'scripts.put', cli: 'script put' },
+  'script.delete': { client: 'scripts.delete', cli: 'script del' },
   'account.export': { client: 'accounts.export', cli: 'export' },
   'account.import': { client: 'accounts.import', cli: 'import' },
   'account.delete': { client: 'accounts.delete', cli: 'account delete' },
@@ -250,6 +264,7 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
   const declared = fs.readdirSync(path.join(root, 'src/protocol/operations')).map((file) => file.replace('.ts', ''));
   const helpers = new Set([
     'account-lines',
+    'account-memories',
     'admin',
     'admin-calls',
     'kv-pages',

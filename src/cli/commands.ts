@@ -7,6 +7,7 @@ import type { CommandSpec, OptionSpec } from './command-spec.ts';
 import { dataCommands } from './data-commands.ts';
 import { queueCommands } from './queue-commands.ts';
 import { taskCommands } from './task-commands.ts';
+import { scriptCommands } from './script-commands.ts';
 
 export const globalOptions = [
   { long: 'url', value: 'url', about: 'address of the server (DRAGONLOCK_URL; default http://127.0.0.1:8081)' },
@@ -185,5 +186,5 @@ const others: readonly CommandSpec[] = [
 export const program: CommandSpec = {
   name: 'dragonlock',
   about: 'Locks, keys, counters, sequences, queues and batches of a Dragon Lock server.',
-  commands: [lock, locks, ...dataCommands, queueCommands, taskCommands, ...backupCommands, ...others],
+  commands: [lock, locks, ...dataCommands, queueCommands, taskCommands, scriptCommands, ...backupCommands, ...others],
 };

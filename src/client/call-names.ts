@@ -29,4 +29,5 @@ export const taskName = (id: string): string => `t${id}`;
 export const limitName = (key: string): string => `g${key}`;
 export const sequenceName = (key: string): string => `s${key}`;
 export const lockName = (id: string): string => `l${id}`;
+export const scriptName = (name: string): string => `j${name}`;
 export const mutexName = (id: string): string => `m${id}`;

@@ -14,6 +14,7 @@ import { Counters } from './counters.ts';
 import { gotText, invalid } from './checks.ts';
 import { LockLostError } from './errors.ts';
 import { onEndingSignal } from './exit-signals.ts';
+import { MovingTransport } from './moving-transport.ts';
 import { HttpTransport, type Transport } from './transport.ts';
 import { KeyValues } from './kv.ts';
 import { CallQueue } from './call-queue.ts';
@@ -28,6 +29,7 @@ import { OpenLocks } from './open-locks.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
 import { settingsOf, type DragonLockOptions, type Settings } from './options.ts';
 import { Queue, Queues, type QueueContext } from './queue.ts';
+import { Scripts } from './scripts.ts';
 import { Sequences } from './sequences.ts';
 import { checkCallOptions, StoreCalls, type CallOptions } from './store-calls.ts';
 import { askUsage, type Usage } from './usage.ts';
@@ -63,21 +65,8 @@ const electNames: NamesOf<ElectOptions> = { ttl: true, signal: true, meta: true 
 /** A client of one server and account. One serves a whole process. */
 export class DragonLock implements AsyncDisposable {
   static {
-    showCallers(
-      this,
-      'batch',
-      'queue',
-      'limit',
-      'usage',
-      'lock',
-      'semaphore',
-      'elect',
-      'leader',
-      'withLock',
-      'mutex',
-      'withMutex',
-      'version',
-    );
+    showCallers(this, 'batch', 'queue', 'limit', 'usage', 'lock', 'semaphore', 'elect', 'leader');
+    showCallers(this, 'withLock', 'mutex', 'withMutex', 'version');
   }
 
   /** Keys with values, versions and expiry. */
@@ -92,6 +81,8 @@ export class DragonLock implements AsyncDisposable {
   readonly queues: Queues;
   /** Tasks: something at a time, once or again and again. */
   readonly tasks: Tasks;
+  /** Functions that run beside the data, each call one commit. */
+  readonly scripts: Scripts;
   /** The account as a whole: export, import, deletion. */
   readonly accounts: Accounts;
   /** Watches of keys and prefixes, as async iterators. */
@@ -118,7 +109,7 @@ export class DragonLock implements AsyncDisposable {
     this.account = account;
     this.url = url;
     this.#sender = new CallSender(settings, {
-      transport: dependencies.transport?.(settings) ?? new HttpTransport(settings),
+      transport: new MovingTransport(settings, dependencies.transport ?? ((own) => new HttpTransport(own))),
       clock: dependencies.clock ?? systemLeaseClock,
       random: dependencies.random ?? Math.random,
     });
@@ -131,6 +122,7 @@ export class DragonLock implements AsyncDisposable {
     this.#queueContext = { calls: this.#calls, account, clock: this.#sender.clock, workers: new Set() };
     this.queues = new Queues(this.#queueContext);
     this.tasks = new Tasks(this.#calls, account);
+    this.scripts = new Scripts(this.#calls, account);
     this.accounts = new Accounts(this.#calls, account);
     this.watch = new Watches(this.#sender, this.kv);
     this.#locks = durableLocks(account);

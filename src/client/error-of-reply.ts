@@ -31,7 +31,9 @@ import {
 } from './errors.ts';
 import { LimitMismatchError } from './lock-errors.ts';
 import { DuplicateTaskError } from './task-error.ts';
+import { MovedError } from './moved-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
+import { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 
 const classOf = {
   invalid: InvalidError,
@@ -49,12 +51,17 @@ const classOf = {
   receipt_expired: ReceiptExpiredError,
   duplicate_task: DuplicateTaskError,
   duplicate_request: DuplicateRequestError,
+  conflict: ConflictError,
+  script_refused: ScriptRefusedError,
   request_in_progress: RequestInProgressError,
   account_deleting: AccountDeletingError,
   compacted: CompactedError,
   too_large: TooLargeError,
   unsupported_media_type: UnsupportedMediaTypeError,
+  moved: MovedError,
   idempotency_mismatch: IdempotencyMismatchError,
+  script_failed: ScriptFailedError,
+  script_timeout: ScriptTimeoutError,
   too_many_waiters: TooManyWaitersError,
   rate_limited: RateLimitedError,
   limited: LimitedError,

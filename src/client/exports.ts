@@ -22,6 +22,7 @@ export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, 
 export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
 export type { LimitOptions, LimitResult } from './limits.ts';
 export { DuplicateTaskError } from './task-error.ts';
+export { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 export { QuotaExceededError } from './quota-error.ts';
 export type { Usage, UsageLimits } from './usage.ts';
 export type {
@@ -45,6 +46,16 @@ export type {
   SendOptions,
   SendResult,
 } from './queue-batch.ts';
+export type {
+  ScriptCallOptions,
+  ScriptChangeOptions,
+  ScriptEvalOptions,
+  ScriptGetOptions,
+  ScriptInfo,
+  ScriptResult,
+  Scripts,
+  StoredScript,
+} from './scripts.ts';
 export type { Queue, Queues } from './queue.ts';
 export type {
   PeekedMessage,
@@ -126,5 +137,6 @@ export {
   type ClientErrorCode,
   type LockHolder,
 } from './errors.ts';
+export { MovedError } from './moved-error.ts';
 export { LimitMismatchError } from './lock-errors.ts';
 export type { ErrorCode } from '../protocol/errors.ts';

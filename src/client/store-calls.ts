@@ -82,6 +82,7 @@ export class StoreCalls {
 
   /**
    * Sends a call that cannot be written as a batch.
+   * @param body a string is sent as it is
    * @param id under which a write is done once; empty: it may be repeated
    * @returns the body of the reply
    */
@@ -90,14 +91,14 @@ export class StoreCalls {
     path: string,
     names: readonly string[],
     { signal, id: given }: CallOptions & { readonly id?: string } = {},
-    body?: object,
+    body?: object | string,
   ): Promise<Answer['body']> {
     const read = method === 'GET';
     const own = !read && this.#settings.retryWrites ? retryId(this.#sender.clock.mark().wallMs) : undefined;
     const id = given === '' ? undefined : (given ?? own);
     const retry: Retry = read || given === '' ? 'safe' : id === undefined ? 'unsafe' : 'idempotent';
     try {
-      const text = body === undefined ? undefined : JSON.stringify(body);
+      const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
       const call = { method, path, idempotencyKey: id, retry, signal, names };
       return (await this.#queue.run(text === undefined ? call : { ...call, body: () => text })).body;
     } catch (error) {

@@ -6,7 +6,7 @@ import { checkCallOptions, type CallOptions, type StoreCalls } from './store-cal
 export interface Usage {
   /** Bytes of all keys and values, as they are stored. */
   readonly bytes: number;
-  /** How many there are of each kind: `kv`, `counters`, `sequences`, `locks`, `ids`, `messages`, `limits`. */
+  /** How many there are of each kind: `kv`, `counters`, `sequences`, `locks`, `ids`, `messages`, `limits`, `scripts`. */
   readonly entries: Readonly<Record<string, number>>;
   /** Present: the account is being deleted, and this is left of it. */
   readonly deleting?: true;

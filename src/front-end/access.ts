@@ -110,6 +110,7 @@ export interface NeededScopes {
   readonly write: boolean;
   readonly force: boolean;
   readonly admin: boolean;
+  readonly script: boolean;
 }
 
 /**
@@ -121,13 +122,14 @@ export function requireScopes(access: Access, command: Command): NeededScopes {
   const needed = scopesOf(command);
   if (needed.force) requireScope(access, 'force', 'Unlocking without its fencing token or owner');
   if (needed.admin) requireScope(access, 'admin', 'Administering the account');
+  if (needed.script) requireScope(access, 'script', 'Storing scripts');
   if (needed.write) requireScope(access, 'write', 'Writing');
   if (needed.read) requireScope(access, 'read', 'Reading');
   return needed;
 }
 
 export function scopesOf(command: Command): NeededScopes {
-  const needed = { read: false, write: false, force: false, admin: false };
+  const needed = { read: false, write: false, force: false, admin: false, script: false };
   if (command.kind !== 'batch') {
     needed[specOf(command).scope(command as never)] = true;
     return needed;
@@ -140,7 +142,7 @@ export function scopesOf(command: Command): NeededScopes {
       if (one !== 'condition') needed[one] = true;
     }
   }
-  if (command.idempotency !== undefined) needed.write = true;
-  if (!needed.write && !needed.force && !needed.admin) needed.read = true;
+  if (command.idempotency !== undefined && !needed.script) needed.write = true;
+  if (!needed.write && !needed.force && !needed.admin && !needed.script) needed.read = true;
   return needed;
 }

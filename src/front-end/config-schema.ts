@@ -8,14 +8,17 @@ import { backupSchema } from './backup-schema.ts';
 import { count, threadsUpTo } from './config-numbers.ts';
 import { httpSchema } from './http-schema.ts';
 import type { Listen } from './listen.ts';
+import type { MachinesConfig } from './machines.ts';
+import { machinesDefaults, machinesSchema } from './machines-schema.ts';
 import { logDefaults, logSchema, type LogSettings } from './request-log-settings.ts';
+import { scriptsDefaults, scriptsSchema, type ScriptSettings } from './script-settings.ts';
 import { tlsDefaults, tlsSchema, type TlsFiles } from './tls-schema.ts';
 import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
 
 const mib = 1024 * 1024;
 const closed = { additionalProperties: false };
 
-export const scopes = ['read', 'write', 'force', 'admin', 'operator'] as const;
+export const scopes = ['read', 'write', 'force', 'script', 'admin', 'operator'] as const;
 export type Scope = (typeof scopes)[number];
 
 const tokenSchema = Type.Object(
@@ -168,6 +171,7 @@ export const configSchema = Type.Object(
     ),
     limits: Type.Optional(limitsSchema),
     accounts: Type.Optional(Type.Array(accountSchema, { expected: `a list of {${accountMembers}}` })),
+    scripts: scriptsSchema,
     journal: Type.Optional(
       Type.Object(
         {
@@ -178,6 +182,7 @@ export const configSchema = Type.Object(
       ),
     ),
     backup: Type.Optional(backupSchema),
+    machines: Type.Optional(machinesSchema),
     log: logSchema,
   },
   section,
@@ -246,8 +251,10 @@ export interface Config {
   };
   readonly limits: Limits;
   readonly accounts: readonly AccountConfig[];
+  readonly scripts: ScriptSettings;
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
   readonly backup: BackupSettings;
+  readonly machines: MachinesConfig;
   readonly log: LogSettings;
 }
 
@@ -277,7 +284,9 @@ export const configDefaults = {
   resp: { listen: '', tls: tlsDefaults },
   limits: defaultLimits,
   accounts: [],
+  scripts: scriptsDefaults,
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
   backup: backupDefaults,
+  machines: machinesDefaults,
   log: logDefaults,
 } as const satisfies Required<ConfigFile>;

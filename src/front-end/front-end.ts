@@ -34,24 +34,22 @@ import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { onSocketClose } from './http/sockets/on-socket-close.ts';
 import { auditServer } from './audited.ts';
-import type { ReloadCall } from './reload-report.ts';
+import type { ServerActions } from './server-actions.ts';
 import { serverOf } from './server-of.ts';
-import type { FrontEndPorts } from './ports.ts';
+import type { FrontEndFiles, FrontEndPorts } from './ports.ts';
+import { ScriptClient } from '../scripts/threads/script-client.ts';
+import type { ScriptConnection } from '../scripts/threads/script-threads.ts';
 import { RespDoor } from './resp/door.ts';
 
-export interface FrontEndOptions {
+export interface FrontEndOptions extends FrontEndFiles {
   readonly index: number;
   readonly config: Config;
   /** Changes with every start. */
   readonly boot: string;
   readonly version: string;
   readonly counters: SharedCounters;
-  /** The URL of the file that reads large bodies. */
-  readonly bodyThread: string;
-  /** The URL of the directory with the admin page's files. */
-  readonly pageFiles: string;
-  /** The URL of the file that runs scripts of Redis clients. */
-  readonly scriptThread: string;
+  /** To the threads that run scripts; absent: they are not run. */
+  readonly scripts: ScriptConnection | undefined;
   readonly log: FrontEndLog;
   /** Of the log of requests. @returns false: they are lost */
   readonly writeLines: (text: string, lines: number) => boolean;
@@ -83,7 +81,7 @@ export class FrontEnd {
   /** Absent: there is no door for Redis clients. */
   readonly #resp: RespDoor | undefined;
   #router: Router | undefined;
-  #reload: ReloadCall | undefined;
+  #actions: ServerActions | undefined;
   /** Those whose errors are heard. */
   readonly #survived = new WeakSet<Server>();
   #acceptToldMs = -Infinity;
@@ -100,7 +98,8 @@ export class FrontEnd {
       ...options,
       accounts: this.#accounts,
       dispatcher: this.#lateDispatcher(),
-      reload: (by) => this.#reload?.(by),
+      actions: () => this.#actions,
+      scriptPool: options.scripts && new ScriptClient(options.scripts),
       bodyThread: { url: new URL(options.bodyThread), onFatal: endThread },
       lifecycle: {
         state: () => this.#state,
@@ -179,23 +178,23 @@ export class FrontEnd {
 
   /** Takes other settings over, from the next request, login and connection on. */
   reload(settings: LiveSettings): void {
-    const { tokens, accounts, limits, corsOrigins, httpTls, respTls } = settings;
+    const { tokens, accounts, limits, corsOrigins, httpTls, respTls, log } = settings;
     const { config } = this.#options;
     this.#context.inForce.replace(settings);
     this.#context.quotas.replace(limits, ownQuotasOf(accounts));
-    // Whoever needs a limit looks it up in this object.
-    Object.assign(config.limits, limits);
+    Object.assign(config.limits, limits); // where whoever needs a limit looks it up
     this.#context.rateLimiter.replace(limits.account_requests_per_second, ratesOf(accounts));
     this.#accounts.replace(ownLimitsOf(accounts));
     this.#context.cors.replace(corsOrigins);
+    this.#context.requestLog.replace(log);
     if (httpTls !== undefined) this.#servers.useCertificate(httpTls);
     if (respTls !== undefined) this.#resp?.useCertificate(respTls);
     this.#context.tokens.replace(tokens);
   }
 
-  /** Says what `POST /admin/reload` does; only the first front end is asked. */
-  onReload(run: ReloadCall): void {
-    this.#reload = run;
+  /** Says what is done to the server as a whole; only the first front end is asked. */
+  takeActions(actions: ServerActions): void {
+    this.#actions = actions;
   }
 
   audit(entry: AuditOperation): void {
@@ -210,6 +209,7 @@ export class FrontEnd {
   /** Refuses new requests, answers every waiting client, lets replies leave. */
   async drain(): Promise<void> {
     this.#enter('draining');
+    this.#context.scripts?.drain();
     await this.#router?.drain();
   }
 

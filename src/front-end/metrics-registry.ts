@@ -12,6 +12,7 @@ import { addAccountMetrics } from './account-metrics.ts';
 import { addBackupMetrics } from './backup-metrics.ts';
 import { addHistogram, type Series } from './histograms.ts';
 import { addLockMetrics } from './lock-metrics.ts';
+import { addMachineMetrics } from './machine-metrics.ts';
 import { addQueueMetrics } from './queue-metrics.ts';
 import { addTlsMetrics } from './tls-metrics.ts';
 import { addProcessMetrics, type RefreshMetrics } from './process-metrics.ts';
@@ -28,6 +29,7 @@ export function metricsRegistry(context: RouteContext): Scrape {
   addRequestMetrics(own, refreshOwn, context);
   addFrontEndMetrics(own, refreshOwn, context);
   addProcessMetrics(own, refreshOwn, context);
+  if (context.machines.here !== '') addMachineMetrics(own, context.machines);
   const backups = new Registry();
   const refreshBackups: RefreshMetrics[] = [];
   addBackupMetrics(backups, refreshBackups, () => context.backup);

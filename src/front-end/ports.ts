@@ -8,3 +8,13 @@ export interface FrontEndPorts {
   /** Reports the durable revision; absent with one shard, which reports it itself. */
   readonly journal: MessagePort | undefined;
 }
+
+/** URLs of files that a front end needs. */
+export interface FrontEndFiles {
+  /** The URL of the file that reads large bodies. */
+  readonly bodyThread: string;
+  /** The URL of the directory with the admin page's files. */
+  readonly pageFiles: string;
+  /** The URL of the file that runs scripts of Redis clients. */
+  readonly scriptThread: string;
+}

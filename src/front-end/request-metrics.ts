@@ -13,7 +13,17 @@ import type { Histogram } from '../protocol/stats.ts';
 import { respCommandNames } from './resp/command-names.ts';
 
 /** Requests that are not REST calls. */
-const otherOperations = ['batch', 'batch_array', 'watch', 'watch_stream', 'server', 'admin', 'unknown'] as const;
+const otherOperations = [
+  'batch',
+  'batch_array',
+  'script_call',
+  'script_eval',
+  'watch',
+  'watch_stream',
+  'server',
+  'admin',
+  'unknown',
+] as const;
 
 type LabelOf<Name extends string> = Name extends `${infer Noun}.${infer Verb}` ? `${Noun}_${Verb}` : never;
 type RespLabel = `resp_${string}`;

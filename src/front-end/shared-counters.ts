@@ -13,6 +13,8 @@ import { ReloadCell } from './reload-cell.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { ScanCursors } from './resp/scan-cursors.ts';
 import { allocateClock } from '../shared/clock.ts';
+import { ScriptBudgets } from '../scripts/script-budgets.ts';
+import { ScriptCounts } from '../scripts/script-counts.ts';
 import { sharedCountBytes } from '../shared/shared-count.ts';
 
 export interface SharedCounters {
@@ -38,6 +40,9 @@ export interface SharedCounters {
   readonly backup: SharedArrayBuffer;
   /** A `SharedCount` of those who follow the overview. */
   readonly adminViewers: SharedArrayBuffer;
+  /** See `ScriptBudgets` and `ScriptCounts`. */
+  readonly scriptBudgets: SharedArrayBuffer;
+  readonly scriptCounts: SharedArrayBuffer;
   /** See `ScanCursors`; empty without a door for Redis clients. */
   readonly cursors: SharedArrayBuffer;
 }
@@ -61,6 +66,8 @@ export function allocateSharedCounters(config: {
     accounts: AccountCounts.allocate(),
     backup: BackupCells.allocate(),
     adminViewers: new SharedArrayBuffer(sharedCountBytes),
+    scriptBudgets: ScriptBudgets.allocate(),
+    scriptCounts: ScriptCounts.allocate(config.http.threads),
     cursors: config.resp?.listen === undefined ? new SharedArrayBuffer(0) : ScanCursors.allocate(),
   };
 }

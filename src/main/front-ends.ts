@@ -3,7 +3,7 @@
  * listen before the first answers anything: the kernel assigns a connection to a front end once, when it is opened, and
  * clients that have waited for a restart connect at once.
  */
-import type { ReloadCall } from '../front-end/reload-report.ts';
+import type { ServerActions } from '../front-end/server-actions.ts';
 import type { AuditOperation } from '../protocol/operations/audit.ts';
 import { restoredToOf, type RestoredState } from '../protocol/restored.ts';
 import { SharedCount } from '../shared/shared-count.ts';
@@ -21,10 +21,12 @@ import type {
   ListenStep,
 } from '../front-end/front-end-thread.ts';
 import { withExclusivePort } from './exclusive-port.ts';
+import { ScriptThreads, type ScriptConnection } from '../scripts/threads/script-threads.ts';
+import { systemAfter } from '../shared/clock.ts';
 import type { Threads } from './threads.ts';
 import { workerUrls } from './worker-urls.ts';
 
-export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread' | 'scriptThread' | 'pageFiles'>;
+export type FrontEndsOptions = Omit<FrontEndOptions, 'index' | 'bodyThread' | 'scriptThread' | 'scripts' | 'pageFiles'>;
 
 interface ListeningAt {
   readonly urls: readonly string[];
@@ -35,6 +37,7 @@ export class FrontEnds {
   readonly #options: FrontEndsOptions;
   readonly #first: FrontEnd;
   readonly #further: readonly FurtherFrontEnd[];
+  readonly #scriptThreads: ScriptThreads | undefined;
   #journalStats: () => Promise<JournalStats> = () => Promise.reject(new Error('not serving yet'));
 
   constructor(options: FrontEndsOptions, onFatal: (error: unknown) => void) {
@@ -44,14 +47,24 @@ export class FrontEnds {
       scriptThread: workerUrls.scripts.href,
       pageFiles: new URL('../ui/', import.meta.url).href,
     };
+    const { threads } = options.config.scripts;
+    const scriptUrl = workerUrls.scriptPool;
+    this.#scriptThreads =
+      threads === 0 ? undefined : new ScriptThreads({ url: scriptUrl, threads, after: systemAfter });
+    const connect = (): ScriptConnection | undefined => this.#scriptThreads?.connect();
     const { log, writeLines, ...rest } = options;
     const data = { ...rest, ...files };
     this.#further = Array.from(
       { length: options.config.http.threads - 1 },
       (_, i) =>
-        new FurtherFrontEnd({ ...data, index: i + 1 }, { log, writeLines }, () => this.#journalStats(), onFatal),
+        new FurtherFrontEnd(
+          { ...data, scripts: connect(), index: i + 1 },
+          { log, writeLines },
+          () => this.#journalStats(),
+          onFatal,
+        ),
     );
-    this.#first = new FrontEnd({ ...options, ...files, index: 0 });
+    this.#first = new FrontEnd({ ...options, ...files, scripts: connect(), index: 0 });
   }
 
   /**
@@ -127,9 +140,9 @@ export class FrontEnds {
     for (const one of this.#further) one.send({ kind: 'reload', settings });
   }
 
-  /** `POST /admin/reload` comes to the first front end, whichever it is sent to. */
-  onReload(run: ReloadCall): void {
-    this.#first.onReload(run);
+  /** A reload, a drain and the like come to the first front end, whichever they are sent to. */
+  takeActions(actions: ServerActions): void {
+    this.#first.takeActions(actions);
   }
 
   audit(entry: AuditOperation): void {
@@ -144,6 +157,7 @@ export class FrontEnds {
     await Promise.all([first, ...this.#further.map((one) => one.request({ kind: 'drain' }, 'drained'))]);
     await this.#first.closeShards();
     await Promise.all([this.#first.close(), ...this.#further.map((one) => one.close())]);
+    await this.#scriptThreads?.close();
   }
 }
 
@@ -163,7 +177,7 @@ class FurtherFrontEnd {
       url: workerUrls.frontEnd,
       name: `front-end-${data.index}`,
       workerData: data,
-      ports: [],
+      ports: data.scripts === undefined ? [] : [data.scripts.port],
       onFatal,
       onMessage: (message) => {
         switch (message.kind) {

@@ -59,6 +59,16 @@ export const errorCodes = {
     retryable: false,
     meaning: 'An idempotency id was used before; the stored reply is included.',
   },
+  conflict: {
+    status: 409,
+    retryable: true,
+    meaning: 'What a script had read changed again and again before it was done; `Keys` says which.',
+  },
+  script_refused: {
+    status: 409,
+    retryable: false,
+    meaning: 'A script called `tx.fail`; `Reason` and `Details` are its own. Nothing was done.',
+  },
   request_in_progress: {
     status: 409,
     retryable: true,
@@ -86,10 +96,25 @@ export const errorCodes = {
     retryable: false,
     meaning: 'The body is not JSON in plain UTF-8, nor, with ?as=text, text.',
   },
+  moved: {
+    status: 421,
+    retryable: false,
+    meaning: 'The account is on another machine, `Owner`; nothing was done.',
+  },
   idempotency_mismatch: {
     status: 422,
     retryable: false,
     meaning: 'The idempotency id was used before with another payload.',
+  },
+  script_failed: {
+    status: 422,
+    retryable: false,
+    meaning: 'A script does not compile, threw an error, or went beyond a limit; `Error` says where. Nothing was done.',
+  },
+  script_timeout: {
+    status: 422,
+    retryable: false,
+    meaning: 'A script took more CPU time than its call may. Nothing was done.',
   },
   too_many_waiters: {
     status: 429,

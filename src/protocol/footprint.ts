@@ -7,6 +7,7 @@
  */
 import BTree from 'sorted-btree';
 import type { AccountId } from './ids.ts';
+import { commonPrefix } from './operations/script.ts';
 import { operationsOf, sectionNames, sections, specOf, type Batch, type Command } from './operations/operations.ts';
 
 /** The name of a key's thing across accounts: of the key, only what is before its first NUL. Accounts have no NUL. */
@@ -52,12 +53,16 @@ export function footprintOf(command: Command): Footprint {
   const { account } = command;
   if (command.kind === 'batch') {
     const names = batchKeys(command).map((key) => nameOf(account, key));
-    const prefix = command.wipe === undefined ? (command.clear ?? command.range)?.prefix : '';
+    const prefix = command.wipe === undefined ? prefixOf(command) : '';
     return prefix === undefined ? { names } : { names, prefix: nameOf(account, prefix) };
   }
   const spec = specOf(command);
   if ('prefix' in spec) return { names: [], prefix: nameOf(account, spec.prefix(command as never)) };
   return { names: spec.apart === true ? [] : spec.keys(command as never).map((key) => nameOf(account, key)) };
+}
+
+function prefixOf({ clear, range, same }: Batch): string | undefined {
+  return (clear ?? range)?.prefix ?? (same === undefined ? undefined : commonPrefix(same));
 }
 
 /**

@@ -23,6 +23,8 @@ const counted = [
   'inFlightBytes',
   'waitingBytes',
   'watchingBytes',
+  'scripts',
+  'scriptRuns',
 ] as const;
 export type Counted = (typeof counted)[number];
 

@@ -7,7 +7,7 @@ import { ownerOf } from '../protocol/partition.ts';
 export function shardsOf(command: Command, shards: number): number[] {
   if (shards === 1) return [0];
   if (command.kind === 'batch') {
-    if ((command.clear ?? command.range ?? command.wipe) !== undefined) return allOf(shards);
+    if ((command.clear ?? command.range ?? command.wipe ?? command.same) !== undefined) return allOf(shards);
     return owners(command.account, batchKeys(command), shards);
   }
   const spec = specOf(command);

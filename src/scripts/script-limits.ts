@@ -18,3 +18,15 @@ export const scriptMemoryBytesMax = 16 * 1024 * 1024;
 export const scriptStackBytesMax = 256 * 1024;
 /** Compiled scripts that one thread keeps. */
 export const scriptCacheBytesMax = 32 * 1024 * 1024;
+
+/** The arguments of a call as JSON text. */
+export const scriptArgsBytesMax = 256 * 1024;
+/** How often a call is tried because something that it had read had changed. */
+export const scriptTriesMax = 8;
+/** Of one account: how many runs have a thread, and how many calls are under way besides. */
+export const scriptRunsMax = 2;
+export const scriptWaitingMax = 100;
+/** Behind so many killed runs within a minute the scripts of an account rest. */
+export const scriptKillsMax = 3;
+export const scriptKillsMs = 60_000;
+export const scriptRestMs = 10_000;

@@ -219,6 +219,14 @@ export const auditSubjectCharsMax = 500;
 /** Of each front end: how many slow requests it remembers, and busy accounts. */
 export const slowRequestsMax = 200;
 export const busyAccountsMax = 256;
+/** Versions of a script that are kept. */
+export const scriptVersionsMax = 10;
+/** The source of a script, UTF-8. */
+export const scriptSourceBytesMax = 64 * 1024;
+/** Of a page of scripts: each is read with all its versions. */
+export const scriptPageMax = 100;
+/** CPU time of one run, in milliseconds. */
+export const scriptCpuMsDefault = 50;
 /** Entries of one account's audit log; the oldest go first. Each has up to 4 KiB, most a tenth of that. */
 export const auditEntriesMax = 10_000;
 /** How long an entry of the audit log is kept. */

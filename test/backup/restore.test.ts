@@ -74,7 +74,7 @@ test('restore: every revision and moment of a history is as the model has it', a
 /** As a newer server copies them. */
 function newerRows(own: StoreRows): RowSource {
   const rows: RowSource['rows'] = (...args) => own.rows(...args);
-  const needs = { reader: 2, kinds: ['task'] };
+  const needs = { reader: 2, kinds: ['future'] };
   return { shards: own.shards, lowestWatermark: () => own.lowestWatermark(), needs: () => needs, rows };
 }
 
@@ -88,7 +88,7 @@ test('restore: a copy that an older server cannot read is refused before anythin
   const refused = restoreFrom(t, storage, { kind: 'latest' }, { directory });
   await assert.rejects(
     refused,
-    (error) => error instanceof NewerData && /entries of the kind task/.test(error.message),
+    (error) => error instanceof NewerData && /entries of the kind future/.test(error.message),
   );
   assert.deepEqual(fs.readdirSync(directory), []);
 });

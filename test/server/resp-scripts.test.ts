@@ -79,15 +79,16 @@ test('a script may have a first line as in Redis 7', async () => {
   await client.fails(/^ERR user_script:2: boom/, 'EVAL', '#!lua\nerror("boom")', 0);
 });
 
-test('an error of a command ends the script with nothing done; pcall gets it', async () => {
+test('an error of a command ends the script, and what it did before stays; pcall gets it', async () => {
   const client = await fresh();
   await client.fails(
     /^ERR value is not an integer.* script: [0-9a-f]{40}/,
     'EVAL',
     'redis.call("SET", KEYS[1], "x") redis.call("INCR", KEYS[1])',
     1,
-    'k',
+    'before',
   );
+  assert.equal(await client.ok('GET', 'before'), 'x');
   assert.deepEqual(
     await client.ok('EVAL', 'redis.call("SET", KEYS[1], "x") return redis.pcall("INCR", KEYS[1]).err', 1, 'k'),
     'ERR value is not an integer or out of range',
@@ -97,6 +98,8 @@ test('an error of a command ends the script with nothing done; pcall gets it', a
   await client.fails(/^MYERR what$/, 'EVAL', 'return redis.error_reply("MYERR what")', 0);
   await client.fails(/^ERR MYERR$/, 'EVAL', 'return redis.error_reply("-MYERR")', 0);
   await client.fails(/^ERR$/, 'EVAL', 'return redis.error_reply("")', 0);
+  await client.fails(/^NÖ élan$/, 'EVAL', 'return redis.error_reply("NÖ élan")', 0);
+  await client.fails(/^ERR user_script:1: élan /, 'EVAL', 'error("élan")', 0);
   await client.fails(/^ERR user_script:1: boom/, 'EVAL', 'error("boom")', 0);
   await client.fails(/^ERR Error compiling script .*user_script:1:/, 'EVAL', 'not lua', 0);
 });

@@ -5,7 +5,7 @@
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import type { FastifyInstance } from 'fastify';
-import { buildApp } from '../../src/front-end/http/app.ts';
+import { buildApp, type AppOptions } from '../../src/front-end/http/app.ts';
 import { allocateSharedCounters } from '../../src/front-end/shared-counters.ts';
 import { loadConfig } from '../../src/main/config/config.ts';
 import { systemAfter } from '../../src/shared/clock.ts';
@@ -22,7 +22,12 @@ export interface DoorInProcess {
   close(): Promise<void>;
 }
 
-export async function openDoor(t: TestContext, shards: number, yaml = ''): Promise<DoorInProcess> {
+export async function openDoor(
+  t: TestContext,
+  shards: number,
+  yaml = '',
+  more: Pick<AppOptions, 'scriptPool'> = {},
+): Promise<DoorInProcess> {
   const config = loadConfig({ argv: [], env: {}, cores: 1, readFile: () => withLaneSwitch(yaml) });
   const server = await startInProcess({
     shards,
@@ -46,6 +51,7 @@ export async function openDoor(t: TestContext, shards: number, yaml = ''): Promi
     version: '1.2.3',
     log: { error: (details) => t.diagnostic(JSON.stringify(details)), warn: () => {} },
     lifecycle: { state: () => 'serving', onceStarted: () => () => {} },
+    ...more,
   });
   await app.listen({ port: 0, host: '127.0.0.1' });
   let closed: Promise<void> | undefined;

@@ -11,6 +11,7 @@ import type { IdempotencyRequest } from '../../src/protocol/operations/idempoten
 import type { LockOperation } from '../../src/protocol/operations/lock.ts';
 import type { RangeOperation } from '../../src/protocol/operations/kv-pages.ts';
 import type { CheckOperation, SetOperation } from '../../src/protocol/operations/kv.ts';
+import { linesOfLoad } from './generators/whole-account.ts';
 import type { QueueChange } from '../../src/protocol/operations/queue-change.ts';
 
 export interface HttpCall {
@@ -41,6 +42,12 @@ export function httpCall(command: Command): HttpCall {
       const { prefix, after, limit } = command;
       return { method: 'GET', target: `${db}/queue${query({ prefix, after, limit })}` };
     }
+    case 'script.list': {
+      const { prefix, after, limit } = command;
+      return { method: 'GET', target: `${db}/script${query({ prefix, after, limit })}` };
+    }
+    case 'script.get':
+      return { method: 'GET', target: `${db}/script/${command.id}${query({ version: command.version })}` };
     case 'queue.stat':
       return { method: 'GET', target: `${db}/queue/${command.queue}` };
     case 'queue.peek': {
@@ -226,9 +233,20 @@ function restCall(db: string, batch: Batch): HttpCall {
     case 'task.resume':
       return { method: 'POST', target: `${db}/resume/task/${batch.taskChange!.key}` };
     case 'account.import':
-      throw new Error('lines are made by an export');
+      return { method: 'POST', target: `${db}/import`, body: { Lines: linesOfLoad(batch) } };
     case 'account.delete':
       return { method: 'DELETE', target: `${db}?confirm=${batch.account}` };
+    case 'script.put': {
+      const { key: id, source, version } = batch.script!;
+      return { method: 'PUT', target: `${db}/script/${id}${query({ ver: version })}`, body: source };
+    }
+    case 'script.delete': {
+      const { key: id, version } = batch.script!;
+      return { method: 'DELETE', target: `${db}/script/${id}${query({ ver: version })}` };
+    }
+    case 'script.call':
+    case 'script.read':
+      throw new Error('the executor of scripts makes it');
     case 'batch':
     case 'ops':
       throw new Error('a batch is no REST call');

@@ -59,6 +59,10 @@ export const steps = {
     run: (seed) => crash('resp-kill', seed, { DRAGONLOCK_CRASH_ROUNDS: '8' }),
     counts: { 'witness-checked operations': 'compared' },
   },
+  'resp-restarts': {
+    seeds: 1,
+    run: (seed) => crash('resp-restarts', seed, { DRAGONLOCK_CRASH_ROUNDS: '20' }, '--test-name-pattern=^kill -9'),
+  },
   failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
   histories: {
     seeds: 1,

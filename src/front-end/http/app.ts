@@ -24,6 +24,7 @@ import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from '../share
 import type { QueryText } from './parse/query.ts';
 import { TokenTable } from '../access.ts';
 import { authGate } from './auth.ts';
+import { Machines } from '../machines.ts';
 import { Cors } from './cors.ts';
 import { headCheck } from './head-check.ts';
 import { HttpServers } from './http-servers.ts';
@@ -32,11 +33,13 @@ import { LargeBodies, type LargeBodiesOptions } from './large-bodies.ts';
 import { RequestTurns } from './request-turns.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { answerBrokenConnection, answerError, answerFailures } from './error-replies.ts';
+import { scriptExecutor } from '../script-executor.ts';
+import type { ScriptPool } from '../../scripts/script-run.ts';
 import { RateLimiter } from '../rate-limiter.ts';
 import { BusyAccounts } from '../busy-accounts.ts';
 import { InForce } from '../in-force.ts';
 import { ReloadCell } from '../reload-cell.ts';
-import type { AskedBy, ReloadReport } from '../reload-report.ts';
+import type { ServerActions } from '../server-actions.ts';
 import { RequestLog } from '../request-log.ts';
 import { RequestMetrics } from '../request-metrics.ts';
 import { pathsOf } from './paths.ts';
@@ -52,6 +55,7 @@ import { callRoutes } from './routes/calls.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { openApiRoutes } from './routes/openapi.ts';
+import { scriptRoutes } from './routes/scripts.ts';
 import { watchStreamRoutes } from './routes/watch-stream.ts';
 import { watchRoutes } from './routes/watch.ts';
 
@@ -62,7 +66,16 @@ export interface AppOptions {
   readonly index: number;
   readonly counters: Pick<
     SharedCounters,
-    'metrics' | 'rates' | 'accounts' | 'clock' | 'lostLogLines' | 'backup' | 'adminViewers' | 'reload'
+    | 'metrics'
+    | 'rates'
+    | 'accounts'
+    | 'clock'
+    | 'lostLogLines'
+    | 'backup'
+    | 'adminViewers'
+    | 'reload'
+    | 'scriptBudgets'
+    | 'scriptCounts'
   >;
   /** Of this thread, if it counts already. */
   readonly accounts?: AccountCounts;
@@ -75,10 +88,12 @@ export interface AppOptions {
   readonly lifecycle: Lifecycle;
   /** Absent: requests read large bodies in this thread. */
   readonly bodyThread?: Pick<LargeBodiesOptions, 'url' | 'onFatal'>;
-  /** Reloads the configuration; only the first front end is asked. */
-  readonly reload?: (by: AskedBy) => ReloadReport | undefined;
+  /** What is done to the server as a whole, once it serves; only the first front end is asked. */
+  readonly actions?: () => ServerActions | undefined;
   /** The URL of the directory with the admin page's files; absent: no page. */
   readonly pageFiles?: string;
+  /** Runs scripts; absent: they are not run. */
+  readonly scriptPool?: ScriptPool | undefined;
   /** Returns milliseconds of a monotonic clock, for durations and rates; by default the machine's. */
   readonly now?: () => number;
 }
@@ -104,6 +119,8 @@ export function buildApp(
     return503OnClosing: false,
     serverFactory,
     routerOptions: { maxParamLength: paramLengthMax, querystringParser: keepQuery },
+    // Bodies are checked by our own parsers, so Fastify's compilers of schemas are not even loaded.
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     // A RequestID is made only for an error.
     genReqId: () => '',
     frameworkErrors(error, request, reply) {
@@ -120,6 +137,7 @@ export function buildApp(
   answerFailures(app, context, paths);
 
   app.addHook('onClose', async () => context.largeBodies?.close());
+  app.addHook('onClose', async () => context.scripts?.close());
   app.addHook('onClose', async () => context.requestLog.flush());
 
   if (http.fast_lane) {
@@ -138,6 +156,7 @@ export function buildApp(
   const define = dataRouteDefiner(context, authGate(context));
   batchRoutes(app, context, define);
   callRoutes(app, context, define);
+  scriptRoutes(app, context, define);
   watchRoutes(app, context, define);
   watchStreamRoutes(app, context, define);
   healthRoutes(app, context);
@@ -149,7 +168,7 @@ export function buildApp(
     frontEnds: http.threads,
     index,
     viewers: new SharedCount(counters.adminViewers, 0),
-    reload: options.reload ?? (() => undefined),
+    actions: options.actions ?? (() => undefined),
   });
   openApiRoutes(app, context, paths);
   return app;
@@ -164,6 +183,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
   const lostLogLines = new SharedCount(counters.lostLogLines, 0);
   const arriving = arrivingBodies(limits.arriving_bytes_max / http.threads);
   const meter = threadMicros;
+  const accountCounts = options.accounts ?? new AccountCounts(counters.accounts, ownLimitsOf(accounts));
   let requestIds = 0;
   return {
     dispatcher,
@@ -176,7 +196,9 @@ export function frontEndContext(options: AppOptions): RouteContext {
     checkHead: headCheck(options.config),
     cors: new Cors(http.cors_origins, boot),
     tokens: new TokenTable(options.config.tokens),
-    accounts: options.accounts ?? new AccountCounts(counters.accounts, ownLimitsOf(accounts)),
+    machines: new Machines(options.config.machines),
+    accounts: accountCounts,
+    scripts: scriptExecutor({ ...options, accounts: accountCounts }),
     rateLimiter: new RateLimiter(
       counters.rates,
       limits.account_requests_per_second,
@@ -217,6 +239,11 @@ export function frontEndContext(options: AppOptions): RouteContext {
 const noQuery: QueryText = { text: '' };
 
 /** Keeps the text: the call knows its parameters, and refuses what Fastify's parser would ignore; see `Query`. */
+/** Fastify asks for a compiler once a route has a schema, and none has. */
+function noSchemas(): never {
+  throw new Error('A route has a schema of Fastify; bodies are checked by http/parse/');
+}
+
 function keepQuery(text: string): QueryText {
   return text === '' ? noQuery : { text };
 }

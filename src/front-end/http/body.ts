@@ -9,7 +9,7 @@ import type { Limits } from '../../shared/limits.ts';
 import { ByteBudget } from '../byte-budget.ts';
 import { Disconnects } from './sockets/disconnects.ts';
 import { Refusal } from '../../protocol/refusal.ts';
-import { refusedMedia } from './media-type.ts';
+import { refusedMedia, type TakesText } from './media-type.ts';
 
 /** Bodies that are not complete; over their byte limit the oldest are given up. */
 export type ArrivingBodies = ByteBudget<{ giveUp(): void }>;
@@ -21,8 +21,8 @@ export function arrivingBodies(bytesMax: number): ArrivingBodies {
 export interface BodyOptions {
   readonly limits: Limits;
   readonly arriving: ArrivingBodies;
-  /** Accept text/plain too. */
-  readonly text: boolean;
+  /** Accept text/plain too, or the source of a script. */
+  readonly text: TakesText;
 }
 
 /** `body` is undefined when there is none. The error is a `Refusal`, or the error of the connection. */

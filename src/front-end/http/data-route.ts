@@ -25,6 +25,7 @@ import { textOfBody } from './parse/body-text.ts';
 import { idempotencyFromHeader } from './parse/idempotency.ts';
 import { Query } from './parse/query.ts';
 import { hasBody, readBody } from './body.ts';
+import type { TakesText } from './media-type.ts';
 import { RequestOrder } from './sockets/request-order.ts';
 import { answerBug, answerError } from './error-replies.ts';
 import { HeldStreams } from './held-streams.ts';
@@ -56,8 +57,8 @@ export interface DefineDataRoute {
 export type Start<Way extends Exchange = Exchange> = (request: DataRequest, exchange: Way) => Cancelable;
 
 export interface CallOptions {
-  /** The call takes `text/plain` too. */
-  readonly text?: boolean;
+  /** The call takes `text/plain` too, or the source of a script. */
+  readonly text?: TakesText;
   /** The call reads its body by `bodyOf`, with just these arguments. Absent: it has none. */
   readonly body?: BodyArguments;
 }
@@ -73,8 +74,8 @@ export interface DataCall {
   readonly gate: Gate;
   readonly operation: Operation;
   readonly start: Start;
-  /** It takes `text/plain` too. */
-  readonly text: boolean;
+  /** It takes `text/plain` too, or the source of a script. */
+  readonly text: TakesText;
   readonly bodyArguments: BodyArguments | undefined;
 }
 

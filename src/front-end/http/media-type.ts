@@ -3,7 +3,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { failure, type Failure } from '../../protocol/errors.ts';
 import { shown } from '../../shared/text.ts';
 
-export type MediaType = 'json' | 'text' | 'other';
+export type MediaType = 'json' | 'text' | 'javascript' | 'other';
+/** What a call takes besides JSON; a source is no JSON, but may claim to be. */
+export type TakesText = boolean | 'source';
 
 /**
  * A body without a content type is JSON. So is one that claims to be a form, because `curl -d '{…}'` claims that of
@@ -14,6 +16,7 @@ export function mediaType(header: string | undefined): MediaType {
   const [name = '', ...parameters] = header.split(';').map((part) => part.trim().toLowerCase());
   if (!parameters.every(isHarmless)) return 'other';
   if (name === 'application/json' || name === 'application/x-www-form-urlencoded' || name === '') return 'json';
+  if (name === 'text/javascript' || name === 'application/javascript') return 'javascript';
   return name === 'text/plain' ? 'text' : 'other';
 }
 
@@ -24,11 +27,12 @@ function isHarmless(parameter: string): boolean {
   return name !== 'charset' || /^"?utf-?8"?$/.test(value!);
 }
 
-/** @param text whether the call takes text/plain too */
-export function refusedMedia(headers: IncomingHttpHeaders, text: boolean): Failure | undefined {
+/** @param text whether the call takes text/plain too, or the source of a script */
+export function refusedMedia(headers: IncomingHttpHeaders, text: TakesText): Failure | undefined {
   const type = headers['content-type'];
   const media = mediaType(type);
-  if (media === 'other' || (media === 'text' && !text)) return unsupported(type, text);
+  if (media === 'other' || (media === 'text' && text === false) || (media === 'javascript' && text !== 'source'))
+    return unsupported(type, text);
   const encoding = headers['content-encoding'];
   if (encoding !== undefined && !/^(identity)?$/i.test(encoding)) {
     const got = `Content-Encoding: expected none, got ${shown(encoding)}`;
@@ -41,7 +45,8 @@ export function refusedMedia(headers: IncomingHttpHeaders, text: boolean): Failu
   return undefined;
 }
 
-function unsupported(type: string | undefined, text: boolean): Failure {
-  const expected = `Content-Type: expected application/json${text ? ', or text/plain with ?as=text' : ''}, in UTF-8`;
+function unsupported(type: string | undefined, text: TakesText): Failure {
+  const also = text === false ? '' : ', or text/plain with ?as=text';
+  const expected = `Content-Type: expected ${text === 'source' ? 'text/javascript' : `application/json${also}`}, in UTF-8`;
   return failure('unsupported_media_type', `${expected}; got ${shown(String(type).slice(0, 100))}`);
 }

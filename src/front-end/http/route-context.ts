@@ -9,9 +9,11 @@ import type { AccountCounts } from '../../router/account-counts.ts';
 import type { ArrivingBodies } from './body.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import type { TokenTable } from '../access.ts';
+import type { Machines } from '../machines.ts';
 import type { InForce } from '../in-force.ts';
 import type { ReloadCell } from '../reload-cell.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
+import type { ScriptExecutor } from '../../scripts/executor.ts';
 import type { RequestTurns } from './request-turns.ts';
 import type { Cors } from './cors.ts';
 import type { HeadCheck } from './head-check.ts';
@@ -38,6 +40,7 @@ export interface RouteContext extends ReplyContext {
   readonly lifecycle: Lifecycle;
   readonly version: string;
   readonly tokens: TokenTable;
+  readonly machines: Machines;
   readonly rateLimiter: RateLimiter;
   readonly accounts: AccountCounts;
   readonly log: FrontEndLog;
@@ -53,6 +56,8 @@ export interface RouteContext extends ReplyContext {
   readonly backup: BackupCells | undefined;
   readonly arriving: ArrivingBodies;
   readonly turns: RequestTurns;
+  /** Absent: scripts are not run. */
+  readonly scripts: ScriptExecutor | undefined;
   /** Absent: requests read large bodies themselves. */
   readonly largeBodies: LargeBodies | undefined;
 }

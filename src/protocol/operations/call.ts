@@ -60,9 +60,9 @@ export interface CallSpec<Parameters extends QueryParameters, Made> {
   readonly withoutAny?: string;
   /**
    * `value`: the body is JSON, or with `?as=text` a string. `policy`: it is the policy of a queue. `task`: a task. `lines`: it
-   * has lines of an export. Absent: the call takes no body.
+   * has lines of an export. `source`: it is the source of a script. Absent: the call takes no body.
    */
-  readonly body?: 'value' | 'policy' | 'task' | 'lines';
+  readonly body?: 'value' | 'policy' | 'task' | 'lines' | 'source';
   readonly command: (given: GivenToCall<Parameters>) => Made;
 }
 

@@ -12,6 +12,8 @@ export interface IdempotencyRequest {
   readonly mode: 'refuse' | 'replay';
   /** A digest of the request, which tells another payload under the same id apart. */
   readonly fingerprint: string;
+  /** Only asks for the stored reply: a script's call does before it runs. */
+  readonly look?: true;
 }
 
 /** What a request says about idempotency; the fingerprint of its command is not known yet. */

@@ -26,7 +26,7 @@ import {
 } from './fields.ts';
 import { pageOf, pageParameters } from './kv-pages.ts';
 import { readSharing, sharingGiven, sharingParameters, sharingSchema, type Sharing } from './lock-sharing.ts';
-import { listSection, singleSection, type NeededScope } from './section.ts';
+import { listSection, singleSection } from './section.ts';
 
 export interface LockOperation extends Sharing {
   readonly id: string;
@@ -157,11 +157,14 @@ export const unlockSection = singleSection<UnlockOperation, never>({
 });
 
 /** Unlocking with neither fence nor owner ends a lock by force, since nothing shows that the client holds it. */
-export function unlockScope({ fence, owner }: UnlockOperation): Exclude<NeededScope, 'admin' | 'condition'> {
+export function unlockScope({ fence, owner }: UnlockOperation): 'force' | 'write' {
   return fence === undefined && owner === undefined ? 'force' : 'write';
 }
 
-const guardItem = Type.Object({ LockID: keyField, Lock: fenceField }, { ...closed, expected: '{"LockID","Lock"}' });
+export const guardItem = Type.Object(
+  { LockID: keyField, Lock: fenceField },
+  { ...closed, expected: '{"LockID","Lock"}' },
+);
 
 export const guardSection = listSection<GuardOperation, never>({
   body: 'Guard',

@@ -42,6 +42,16 @@ import { ackSection, extendSection, nackSection } from './queue-receipts.ts';
 import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
+import {
+  answerSection,
+  sameSection,
+  scriptCalls,
+  scriptGet,
+  scriptList,
+  scriptSection,
+  type ScriptGet,
+  type ScriptList,
+} from './script.ts';
 import { opsSection } from './string-op.ts';
 import { taskCancelSection, taskChangeSection, taskEndSection, tasksSection } from './task.ts';
 import { taskCalls, taskDue, taskGet, taskList, type TaskDue, type TaskGet, type TaskList } from './task-calls.ts';
@@ -55,6 +65,7 @@ export const sections = {
   lock: lockSection,
   locks: locksSection,
   check: checkSection,
+  same: sameSection,
   ack: ackSection,
   nack: nackSection,
   extend: extendSection,
@@ -76,6 +87,8 @@ export const sections = {
   audit: auditSection,
   wipe: wipeSection,
   load: loadSection,
+  script: scriptSection,
+  answer: answerSection,
 } as const;
 
 export type Sections = typeof sections;
@@ -127,6 +140,7 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
   const { tasks, taskCancel, taskChange, taskEnd } = batch;
+  const { same, script, answer } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
   if (unlock !== undefined) bits |= 2;
@@ -155,6 +169,9 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (taskCancel !== undefined) bits |= 16777216;
   if (taskChange !== undefined) bits |= 33554432;
   if (taskEnd !== undefined) bits |= 67108864;
+  if (same !== undefined) bits |= 134217728;
+  if (script !== undefined) bits |= 268435456;
+  if (answer !== undefined) bits |= 536870912;
   return bits;
 }
 
@@ -184,7 +201,15 @@ export function bySections<Made>(make: (present: (section: { readonly name: Sect
 }
 
 /** A command that lists entries below a prefix, over all shards. */
-export type PageCommand = KvList | CounterList | LockList | QueueList | TaskList | AccountList | LockLongest;
+export type PageCommand =
+  | KvList
+  | CounterList
+  | LockList
+  | QueueList
+  | TaskList
+  | ScriptList
+  | AccountList
+  | LockLongest;
 /** Those, and what else is put together from all shards as of one moment. */
 export type ListCommand = PageCommand | AccountUsage | AccountExport;
 /** Commands that keys decide about. */
@@ -193,6 +218,7 @@ type KeyCommand =
   | QueuePeek
   | TaskGet
   | TaskDue
+  | ScriptGet
   | LockInspect
   | LockLine
   | AuditList
@@ -220,6 +246,8 @@ export const commands = {
   'task.list': taskList,
   'task.get': taskGet,
   'task.due': taskDue,
+  'script.list': scriptList,
+  'script.get': scriptGet,
   'watch.key': watchKeyCommand,
   'watch.lock': watchLockCommand,
   'account.usage': accountUsage,
@@ -239,6 +267,7 @@ export const calls = {
   ...limitCalls,
   ...queueCalls,
   ...taskCalls,
+  ...scriptCalls,
   ...usageCalls,
   ...accountCalls,
 } as const;
@@ -246,11 +275,13 @@ export type CallName = keyof typeof calls;
 
 /**
  * The format of a reply: `batch` is that of `POST /db/:acc`; `ops` has the results of `ops` alone, as flat text (see
- * `opsBody`); each other format belongs to one call.
+ * `opsBody`); `script.read` is what a script reads, `script.call` its commit; each other format belongs to one call.
  */
 export type ReplyFormat =
   | 'batch'
   | 'ops'
+  | 'script.call'
+  | 'script.read'
   | { [Name in CallName]: MadeBy<Name> extends { kind: 'batch' } ? Name : never }[CallName];
 type MadeBy<Name extends CallName> = ReturnType<(typeof calls)[Name]['command']>;
 

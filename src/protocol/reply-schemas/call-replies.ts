@@ -34,6 +34,7 @@ import {
   policyPart,
   queueStatPart,
   revPart,
+  textMember,
   tillPart,
   versionPart,
   waitersPart,
@@ -68,6 +69,15 @@ const lockRow = Type.Object({
   Since: optionalMember(holderPart.Since),
   ...sharedPart,
   ...waitersPart,
+});
+const scriptPart = {
+  Name: textMember('The name of the script.'),
+  Version: countMember('The revision of the commit that stored it.'),
+};
+const listedScript = Type.Object({
+  ...scriptPart,
+  AtMs: countMember('When it was stored, in milliseconds since the epoch.'),
+  Bytes: countMember('Of its source.'),
 });
 const busy: readonly ErrorCode[] = ['not_locked', 'lock_lost', 'too_many_waiters'];
 
@@ -197,6 +207,23 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
   'task.run': { reply: Type.Object({ ...changedTask, ...revPart }), failures: ['not_found'] },
   'task.pause': { reply: Type.Object({ ...changedTask, ...revPart }), failures: ['not_found'] },
   'task.resume': { reply: Type.Object({ ...changedTask, ...revPart }), failures: ['not_found'] },
+  'script.list': {
+    reply: Type.Object({ Scripts: listMember(listedScript, 'Scripts in byte order.'), ...pagePart, ...revPart }),
+  },
+  'script.get': {
+    reply: Type.Object({
+      ...scriptPart,
+      Source: textMember('Of this version.'),
+      AtMs: countMember('When it was stored, in milliseconds since the epoch.'),
+      Versions: Type.Array(Type.Integer(), { description: 'Those that are kept, the current one first.' }),
+      ...revPart,
+    }),
+    failures: ['not_found'],
+  },
+  'script.put': { reply: Type.Object({ ...scriptPart, ...revPart }), failures: ['script_failed', 'too_large'] },
+  'script.delete': {
+    reply: Type.Object({ Name: scriptPart.Name, Deleted: flagMember('There was such a script.'), ...revPart }),
+  },
   'account.usage': {
     reply: Type.Object({
       Bytes: countMember('Of keys and values as they are stored.'),

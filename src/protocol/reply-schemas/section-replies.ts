@@ -67,6 +67,7 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   },
   locks: { failures: ['not_locked', 'lock_lost', 'limit_mismatch', 'too_many_waiters'] },
   check: { failures: ['version_mismatch', 'precondition_failed'] },
+  same: { failures: ['version_mismatch'] },
   ack: {
     members: { Ack: listMember(Type.Object(messagePart), 'As `Ack` was given.') },
     failures: ['receipt_expired'],
@@ -125,6 +126,8 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   audit: {},
   wipe: {},
   load: {},
+  script: { failures: ['version_mismatch'] },
+  answer: {},
 };
 
 /** The reply to one batch. */

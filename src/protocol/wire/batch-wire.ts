@@ -151,13 +151,14 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
 function membersIn(batch: Batch): number {
   const { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
-  const { tasks, taskCancel, taskChange, taskEnd } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd, same, script, answer } = batch;
   let which = lock === undefined ? 0 : hasLock;
   if (lock !== undefined && (lock.read !== undefined || lock.limit !== undefined)) which |= isShared;
   if (unlock !== undefined) which |= hasUnlock;
   const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range ?? wipe ?? load;
   const second = ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit ?? locks ?? unlocks;
-  if ((first ?? second ?? tasks ?? taskCancel ?? taskChange ?? taskEnd) !== undefined) which |= hasRest;
+  const third = tasks ?? taskCancel ?? taskChange ?? taskEnd ?? same ?? script ?? answer;
+  if ((first ?? second ?? third) !== undefined) which |= hasRest;
   return which;
 }
 
@@ -175,11 +176,12 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
 function restOf(batch: Batch): string {
   const { guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
-  const { tasks, taskCancel, taskChange, taskEnd } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd, same, script, answer } = batch;
   const queue = { ack, nack, extend, dequeue, enqueue, queueChange };
   const task = { tasks, taskCancel, taskChange, taskEnd };
   const locking = { guard, check, idempotency, locks, unlocks };
-  const rest = { ...locking, sequence, limit, ops, clear, range, audit, wipe, load, ...queue, ...task };
+  const scripts = { same, script, answer };
+  const rest = { ...locking, sequence, limit, ops, clear, range, audit, wipe, load, ...queue, ...task, ...scripts };
   return JSON.stringify(rest satisfies Record<keyof Rest, unknown>);
 }
 

@@ -129,6 +129,9 @@ const members = {
     { id: 'b', durMs: 1, waitMs: 2, owner: 'o' },
   ],
   unlocks: [{ id: 'a', fence: 7 }, { id: 'b' }],
+  same: [{ prefix: 'a', after: 'b', last: 'c', rows: [['c', 1]] }],
+  script: { key: 'a', source: 'x', version: 0 },
+  answer: { key: 'i', members: '"Result":1,' },
   audit: { action: 'lock.force', subject: 'l', who: 'ops', from: '::1', reason: 'r' },
 } as const satisfies {
   readonly [Member in Exclude<keyof Batch, keyof typeof smallest & ('kind' | 'account' | 'format')>]-?: Batch[Member];

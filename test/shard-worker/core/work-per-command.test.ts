@@ -120,6 +120,8 @@ const commands: { readonly [Kind in CommandKind]: readonly Command[] } = {
   'queue.peek': (['ready', 'inflight', 'delayed', 'dead', 'blocked'] as const).map((state) => {
     return peek(state, { queue: 'crowd' });
   }),
+  'script.list': [{ kind: 'script.list', account: acme, prefix: '', limit: 1000 }],
+  'script.get': [{ kind: 'script.get', account: acme, id: 't00001' }],
   'account.export': [
     { kind: 'account.export', account: acme, prefix: '', limit: 1000 },
     { kind: 'account.export', account: acme, prefix: '', limit: 1000, after: '3crowd' },
@@ -166,6 +168,9 @@ const batches: { readonly [Name in SectionName | 'idempotency']: Partial<Batch> 
   enqueue: send(message(1, { key: 'crowd', group: 'g' }), message(2, { key: 'crowd' })),
   queueChange: redrive('retry', { key: 'crowd', limit: 1 }),
   load: { format: 'account.import', load: [{ kind: 'sequence', key: 't00001', value: 7 }] },
+  same: { same: [{ prefix: 't', rows: [], last: 't00001' }] },
+  script: { format: 'script.put', script: { key: 't00001', source: 'x' } },
+  answer: { format: 'script.call', ...once('t00001'), answer: { key: 't00001', members: '"Result":1,' } },
   audit: { audit: { action: 'test', subject: 't00001', who: 'ops', from: '::1' } },
   idempotency: { ...once('t00001'), set: [{ key: 't00001', value: '1' }] },
   // The last, because nothing else is served behind it.

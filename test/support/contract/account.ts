@@ -5,7 +5,18 @@ import { nameOf, type Kind, type NumberEntry } from './state.ts';
 import type { LoadOperation } from '../../../src/protocol/operations/account-lines.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
 
-const all: readonly Kind[] = ['kv', 'counter', 'sequence', 'lock', 'share', 'mutex', 'stored', 'limit', 'queue'];
+const all: readonly Kind[] = [
+  'kv',
+  'counter',
+  'sequence',
+  'lock',
+  'share',
+  'mutex',
+  'stored',
+  'limit',
+  'queue',
+  'script',
+];
 
 export const account = {
   perform(turn: Turn, { wipe, load }: Batch): Performed {

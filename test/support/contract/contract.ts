@@ -22,6 +22,7 @@ import { lock } from './lock.ts';
 import { done, refuse, Turn, type Moment, type Outcome, type Performed } from './moment.ts';
 import { mutex } from './mutex.ts';
 import { queue } from './queue.ts';
+import { script } from './script.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
 import { task } from './task.ts';
@@ -48,6 +49,7 @@ const nouns: readonly Noun[] = [
   lock,
   mutex,
   kv,
+  script,
   limit,
   counter,
   sequence,
@@ -65,6 +67,7 @@ const commands = {
   ...lock.commands,
   ...mutex.commands,
   ...queue.commands,
+  ...script.commands,
   ...watch.commands,
   ...usage.commands,
   ...task.commands,

@@ -4,6 +4,7 @@ import { numberAt } from './counter.ts';
 import { Json, type Span } from './expected.ts';
 import type { Moment, Outcome, Performed, Turn } from './moment.ts';
 import { page } from './page.ts';
+import { expectSame } from './script.ts';
 import { compareUtf8, nameOf, type KvEntry } from './state.ts';
 import type { AccountId } from '../../../src/protocol/ids.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
@@ -12,7 +13,7 @@ import type { SetOperation } from '../../../src/protocol/operations/kv.ts';
 
 export const kv = {
   /** Reads and conditions see what was there before the batch. */
-  perform(turn: Turn, { format, check, get, set, clear, range }: Batch): Performed {
+  perform(turn: Turn, { format, check, same, get, set, clear, range }: Batch): Performed {
     if (clear !== undefined) return { reply: deletePage(turn, clear) };
     check?.forEach(({ key, version, exists, equals, counter }, i) => {
       if (equals !== undefined) expectValue(turn, `Check[${i}]`, key, equals);
@@ -23,6 +24,7 @@ export const kv = {
       if (version !== undefined) expectVersion(turn, `Check[${i}]`, key, version);
       if (exists !== undefined) expectExistence(turn, `Check[${i}]`, key, exists);
     });
+    if (same !== undefined) expectSame(turn, same);
     set?.forEach(({ key, version }, i) => {
       if (version !== undefined) expectVersion(turn, `KVSet[${i}]`, key, version);
     });

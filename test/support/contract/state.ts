@@ -7,9 +7,20 @@ import { nextOf, type QueueEntry } from './queue-state.ts';
 import type { TaskDefinition } from '../../../src/protocol/operations/task-definition.ts';
 import type { Contents } from './moment.ts';
 
-export type Kind = 'kv' | 'counter' | 'sequence' | 'lock' | 'share' | 'mutex' | 'stored' | 'limit' | 'queue' | 'task';
+export type Kind =
+  | 'kv'
+  | 'counter'
+  | 'sequence'
+  | 'lock'
+  | 'share'
+  | 'mutex'
+  | 'stored'
+  | 'limit'
+  | 'queue'
+  | 'task'
+  | 'script';
 
-export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | TaskEntry;
+export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | TaskEntry | ScriptEntry;
 
 export interface KvEntry {
   readonly version: number;
@@ -66,6 +77,11 @@ export interface Ended {
   readonly shared?: true;
 }
 
+/** The newest version first. */
+export interface ScriptEntry {
+  readonly versions: readonly { readonly version: number; readonly at: Span; readonly source: string }[];
+}
+
 export interface StoredEntry {
   readonly fingerprint: string;
   /** What was answered, or what should have been. */
@@ -98,6 +114,7 @@ const letters = {
   limit: 'g',
   queue: 'q',
   task: 't',
+  script: 'j',
 } as const;
 
 export function nameOf(kind: Kind, account: string, key: string): string {

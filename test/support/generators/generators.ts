@@ -7,13 +7,14 @@ import { limit, takeFrom } from './limit.ts';
 import { extend, giveBack, guard, lock, take } from './lock.ts';
 import { mutex } from './mutex.ts';
 import { queue } from './queue.ts';
+import { samePages, script } from './script.ts';
 import { sequence } from './sequence.ts';
 import { stringOp } from './string-op.ts';
 import { task } from './task.ts';
 import { usage } from './usage.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 
-const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit, ...queue, ...task, ...usage };
+const calls = { ...kv, ...counter, ...sequence, ...lock, ...mutex, ...limit, ...queue, ...task, ...script, ...usage };
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
@@ -77,6 +78,7 @@ export class CommandGenerator {
     if (chance('ops')) batch.ops = h.some('string', 4).map((key) => stringOp(h, own(key)));
     if (batch.get !== undefined && wanted === undefined && h.ranges())
       batch.range = { prefix: h.one(h.prefixes), limit: 1 + h.below(h.limitMax), place: h.below(batch.get.length + 1) };
+    else if (wanted === undefined && h.ranges()) batch.same = samePages(h);
     if (chance('set') || Object.keys(batch).length === empty) {
       batch.set = h.some('kv', 3).map((key) => change(h, own(key)));
     }

@@ -6,9 +6,21 @@ import { accountId } from '../../../src/protocol/ids.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import type { CounterOperation } from '../../../src/protocol/operations/counter.ts';
 import type { Sharing } from '../../../src/protocol/operations/lock-sharing.ts';
+import type { SameOperation } from '../../../src/protocol/operations/script.ts';
 import type { LockOperation, UnlockOperation } from '../../../src/protocol/operations/lock.ts';
 
-export type Named = 'kv' | 'string' | 'counter' | 'sequence' | 'lock' | 'mutex' | 'id' | 'limit' | 'queue' | 'task';
+export type Named =
+  | 'kv'
+  | 'string'
+  | 'counter'
+  | 'sequence'
+  | 'lock'
+  | 'mutex'
+  | 'id'
+  | 'limit'
+  | 'queue'
+  | 'task'
+  | 'script';
 
 export abstract class Habits {
   readonly random: SeededRandom;
@@ -99,6 +111,11 @@ export abstract class Habits {
   /** Of a counter that is made. */
   counterTtl(): { readonly ttlMs?: number } {
     return {};
+  }
+
+  /** A page of keys as it is, as far as the client knows. */
+  rowsBelow(prefix: string, _limit: number): SameOperation {
+    return { prefix, rows: [] };
   }
 
   held(noun: 'lock' | 'mutex'): { readonly id: string; readonly fence: number } {

@@ -33,6 +33,7 @@ export class LearningHabits extends Habits {
       task: named('t'),
       id: named('i', things * 4),
       limit: named('g', 2),
+      script: named('j', 2),
     };
   }
 

@@ -13,6 +13,7 @@ import {
 import { seededRandom, type SeededRandom } from '../seeded-random.ts';
 import { CommandGenerator, type Mix } from './generators.ts';
 import { Habits } from './habits.ts';
+import type { SameOperation } from '../../../src/protocol/operations/script.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 export type Step =
@@ -78,6 +79,10 @@ const mix: Mix = {
   'task.get': 2,
   'task.list': 2,
   'account.usage': 3,
+  'script.put': 2,
+  'script.delete': 1,
+  'script.get': 2,
+  'script.list': 1,
 };
 const chances = {
   lock: 25,
@@ -122,6 +127,7 @@ class ModelHabits extends Habits {
     limit: ['g0', 'g1', 'g2'],
     queue: ['q0', 'q1'],
     task: ['t0', 't1', 't2'],
+    script: ['j0', 'j1'],
   };
   readonly #state: ContractState;
   readonly #receipts: { readonly key: string; readonly id: string; readonly lock: number }[] = [];
@@ -183,6 +189,14 @@ class ModelHabits extends Habits {
     if (this.chance(50)) return {};
     const how = this.one([{ read: true }, { read: true }, { limit: 2 }, { limit: 3 }] as const);
     return { ...how, owner: this.one(this.owners) };
+  }
+
+  override rowsBelow(prefix: string, limit: number): SameOperation {
+    const rows = [...this.#state.keys('kv', this.account, prefix, undefined)].map((key) => {
+      return [key, this.knownVersion(key)] as const;
+    });
+    const last = rows[limit - 1]?.[0];
+    return last === undefined ? { prefix, rows } : { prefix, last, rows: rows.slice(0, limit) };
   }
 
   override ranges(): boolean {

@@ -18,6 +18,7 @@ import { batchCommand, parseBatches, type BatchContext } from './batch.ts';
 import { parseJson } from './json.ts';
 import { refuseRepeatedMembers, valueMembers } from './repeated-members.ts';
 import { validator } from './validate.ts';
+import { readSource, scriptCallBody, type ScriptCallBody, type ScriptCallGiven } from './script-call.ts';
 import { parseWatch, watchAsk, type WatchAsk } from './watch.ts';
 
 interface BodyKinds {
@@ -41,6 +42,13 @@ interface BodyKinds {
   readonly task: { readonly given: { readonly clock: SharedArrayBuffer }; readonly read: string };
   /** Lines of an export, as JSON text of what they put. */
   readonly lines: { readonly given: object; readonly read: string };
+  /** The source of a script. */
+  readonly source: { readonly given: object; readonly read: string };
+  /** The call of a script. */
+  readonly call: {
+    readonly given: ScriptCallGiven;
+    readonly read: ScriptCallBody;
+  };
   readonly watch: { readonly given: { readonly account: AccountId }; readonly read: WatchAsk };
 }
 
@@ -77,6 +85,8 @@ const readers: Readers = {
     return jsonText(value, 'body', { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' });
   },
   lines: (text, _, limits) => JSON.stringify(readLines(lines(parseJson(text, 'a page of an export')), limits)),
+  source: (text) => readSource(text),
+  call: (text, given, limits) => scriptCallBody(text, given, limits),
   policy: (text) => JSON.stringify(policy(parseJson(text, 'a policy'))),
   task(text, { clock }, limits) {
     const json = parseJson(text, 'a task');

@@ -20,6 +20,7 @@ import {
 } from '../data-route.ts';
 import { readQuery } from '../parse/query.ts';
 import type { RouteContext } from '../route-context.ts';
+import { storeScript } from './scripts.ts';
 import { UsageReply } from '../usage-reply.ts';
 
 export function callRoutes(app: FastifyInstance, context: RouteContext, define: DefineDataRoute): void {
@@ -39,6 +40,8 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
           };
           return exchange.afterReplies(() => context.dispatcher.watchPrefix({ ...watch, waitMs: 0 }, exchange));
         }
+        if (command.kind === 'batch' && command.script?.source !== undefined)
+          return storeScript(context, command, exchange);
         exchange.waits = mayWait(command);
         const sink = command.kind === 'account.usage' ? new UsageReply(exchange, command.account, context) : exchange;
         return context.dispatcher.request(command, sink);
@@ -61,7 +64,7 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
   });
   const scopes = requireScopes(request.access, command);
   // A read is idempotent anyway.
-  if (!scopes.write && !scopes.force && !scopes.admin) return command;
+  if (!scopes.write && !scopes.force && !scopes.admin && !scopes.script) return command;
   const idempotency = idempotencyOf(request);
   if (command.kind === 'batch') {
     if (command.wipe !== undefined && idempotency !== undefined)
@@ -81,6 +84,7 @@ function bodyOptions(
   if (spec.body === 'task') return { body: () => ['task', { clock }] };
   if (spec.body === 'value') return { text: true, body: (request) => valueArguments(spec, request) };
   const { body } = spec;
+  if (body === 'source') return { text: 'source', body: () => [body, {}] };
   return body === undefined ? {} : { body: () => [body, {}] };
 }
 

@@ -142,6 +142,11 @@ export class RequestOrder {
     };
   }
 
+  /** No later request begins until `leave` is called: one that has begun comes to its keys only in its end. */
+  hold(): void {
+    this.#taken += 1;
+  }
+
   get #isFree(): boolean {
     return this.#unanswered < unansweredMax && this.#unreadBytes <= unreadBytesMax;
   }

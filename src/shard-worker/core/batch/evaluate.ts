@@ -75,13 +75,13 @@ export function evaluate(turn: Turn, batch: Batch): Evaluation {
   return { pending: [...pending, ...storeEffects(turn, batch)], results, failed };
 }
 
-function runChecks(evaluation: BatchEvaluation, { name, list, key, run, place }: Step): void {
+function runChecks(evaluation: BatchEvaluation, { name, list, key, spans, run, place }: Step): void {
   const { state, batch } = evaluation;
   const members = batch[name];
   const operations = (list ? members : [members]) as readonly never[];
   for (let i = 0; i < operations.length; i += 1) {
     const operation = operations[i]!;
-    if (!state.owns(batch.account, key(operation))) continue;
+    if (!spans && !state.owns(batch.account, key(operation))) continue;
     evaluation.enter(place, name, i);
     run(evaluation, operation);
   }

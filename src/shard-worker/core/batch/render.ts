@@ -1,11 +1,17 @@
 /** Renders replies as JSON text. The text is finished here, once; the front end only passes it on. */
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
-import { bySections, sectionNames, sectionsIn, type Batch } from '../../../protocol/operations/operations.ts';
+import {
+  bySections,
+  sectionNames,
+  sectionsIn,
+  type Batch,
+  type ReplyFormat,
+} from '../../../protocol/operations/operations.ts';
 import { opsBody, type StringOpResult } from '../../../protocol/operations/string-op.ts';
 import { failureReply, type Grant, type Reply } from '../../../protocol/replies.ts';
 import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';
-import type { Answered, CallFormat, FormatBehaviour } from '../operations/behaviour.ts';
+import type { Answered, FormatBehaviour } from '../operations/behaviour.ts';
 import { heldMsOf } from '../operations/limit.ts';
 import { grantOf } from '../operations/lock.ts';
 import { deliveryGrantOf } from '../operations/queue.ts';
@@ -46,9 +52,15 @@ export function replyBody(answered: Answered): string {
 }
 
 const batchFormat: FormatBehaviour = { members: batchMembers };
+/** A script's call answers what the script does. The front end knows it, and keeps it only with idempotency ids. */
+const scriptCall: FormatBehaviour = { members: ({ results }) => results.answer ?? '' };
+/** What it reads is answered as a batch is, unless the call was answered before. */
+const scriptRead: FormatBehaviour = { members: (answered) => answered.results.answer ?? batchMembers(answered) };
 
-function formatOf(format: 'batch' | CallFormat): FormatBehaviour {
-  return format === 'batch' ? batchFormat : formatBehaviours[format];
+function formatOf(format: Exclude<ReplyFormat, 'ops'>): FormatBehaviour {
+  if (format === 'batch') return batchFormat;
+  if (format === 'script.call') return scriptCall;
+  return format === 'script.read' ? scriptRead : formatBehaviours[format];
 }
 
 /** By the sections that a batch has: what renders them, in the order of the table. */

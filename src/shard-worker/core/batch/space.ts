@@ -24,7 +24,7 @@ export function addsToStore(batch: Batch): boolean {
 }
 
 function isAllowed(batch: Batch, space: 'reserve' | 'full'): boolean {
-  if (batch.idempotency !== undefined) return false;
+  if (batch.idempotency !== undefined && batch.idempotency.look !== true) return false;
   return sectionNames.every((name) =>
     operationsOf(batch, name).every((operation) => {
       const effect = sections[name].effect(operation);

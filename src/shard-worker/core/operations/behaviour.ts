@@ -56,7 +56,7 @@ export interface FormatBehaviour {
   missing?(answered: Answered): string | undefined;
 }
 
-export type CallFormat = Exclude<ReplyFormat, 'batch' | 'ops'>;
+export type CallFormat = Exclude<ReplyFormat, 'batch' | 'ops' | 'script.call' | 'script.read'>;
 
 /** Answers a command at once, or lets it wait. */
 export type CommandBehaviour<Kind extends Command['kind']> = (

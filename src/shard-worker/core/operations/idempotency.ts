@@ -65,7 +65,7 @@ export function markInProgress(state: ShardState, batch: Batch, change: 1 | -1):
 /** Returns one entry for each id; the stored reply, and pointers to it, are filled in when the batch commits. */
 export function storeEffects({ state, now }: Turn, batch: Batch): PendingEffect[] {
   const operation = batch.idempotency;
-  if (operation === undefined) return [];
+  if (operation === undefined || operation.look === true) return [];
   return operation.ids
     .filter((id) => state.owns(batch.account, id))
     .map((id) => ({ kind: kinds.idempotency, key: id, till: now + operation.ttlMs, value: '', stores: true }));

@@ -53,6 +53,7 @@ import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
 import { taskCancelBehaviour, taskChangeBehaviour, taskEndBehaviour, taskFormats, tasksBehaviour } from './task.ts';
 import { watchDueTasks } from './task-due.ts';
 import { getTask, listTasks } from './task-looks.ts';
+import { answerBehaviour, getScript, listScripts, sameBehaviour, scriptBehaviour, scriptFormats } from './script.ts';
 import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
 import { countAccount } from './usage.ts';
@@ -64,6 +65,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   lock: lockBehaviour,
   locks: locksBehaviour,
   check: checkBehaviour,
+  same: sameBehaviour,
   ack: ackBehaviour,
   nack: nackBehaviour,
   extend: extendBehaviour,
@@ -85,6 +87,8 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   audit: auditBehaviour,
   wipe: wipeBehaviour,
   load: loadBehaviour,
+  script: scriptBehaviour,
+  answer: answerBehaviour,
 };
 
 export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviour } = {
@@ -96,6 +100,7 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...queueFormats,
   ...queueChangeFormats,
   ...taskFormats,
+  ...scriptFormats,
   ...accountFormats,
 };
 
@@ -105,6 +110,7 @@ export const listBehaviours: { readonly [Kind in ListCommand['kind']]: ListBehav
   'lock.list': listLocks,
   'queue.list': listQueues,
   'task.list': listTasks,
+  'script.list': listScripts,
   'account.usage': countAccount,
   'account.export': exportAccount,
   'account.list': listAccounts,
@@ -124,6 +130,8 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'task.list': replyPage,
   'task.get': getTask,
   'task.due': watchDueTasks,
+  'script.list': replyPage,
+  'script.get': getScript,
   'watch.key': watchKey,
   'watch.lock': watchLock,
   'account.usage': replyPage,
