@@ -2,6 +2,7 @@
 import type { ErrorCode } from '../protocol/errors.ts';
 import {
   AccountDeletingError,
+  CopyInProgressError,
   CompactedError,
   DiskFullError,
   DragonLockError,
@@ -53,6 +54,7 @@ const classOf = {
   conflict: ConflictError,
   script_refused: ScriptRefusedError,
   request_in_progress: RequestInProgressError,
+  copy_in_progress: CopyInProgressError,
   account_deleting: AccountDeletingError,
   compacted: CompactedError,
   too_large: TooLargeError,

@@ -102,6 +102,7 @@ export type { Watches } from './watches.ts';
 export {
   ClosedError,
   AccountDeletingError,
+  CopyInProgressError,
   CompactedError,
   DiskFullError,
   DragonLockError,
