@@ -2,7 +2,6 @@
 import type { ErrorCode } from '../protocol/errors.ts';
 import {
   AccountDeletingError,
-  CopyInProgressError,
   CompactedError,
   DiskFullError,
   DragonLockError,
@@ -33,6 +32,7 @@ import {
 import { LimitMismatchError } from './lock-errors.ts';
 import { DuplicateTaskError } from './task-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
+import { CopyInProgressError } from './backup-errors.ts';
 import { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 
 const classOf = {

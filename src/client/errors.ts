@@ -222,9 +222,6 @@ export class ReceiptExpiredError extends DragonLockError {
 /** The first request with this id is still running. */
 export class RequestInProgressError extends DragonLockError {}
 
-/** A copy for the backup is asked for already, or being made. */
-export class CopyInProgressError extends DragonLockError {}
-
 /** The cursor of a watch is older than the kept history. */
 export class CompactedError extends DragonLockError {
   /** The lowest revision that a watch can still resume from. */

@@ -171,10 +171,10 @@ test('a copy is asked for once: until it is done, every front end answers others
   fs.writeFileSync(path.join(directory, 'file'), '');
   const server = await ServerUnderTest.forTest(t, { config: configFor(path.join(directory, 'file')) });
   const asked = await Promise.all(Array.from({ length: 8 }, () => server.call('POST', '/admin/backups')));
-  assert.deepEqual(asked.map(({ status, body }) => [status, body.Code]).toSorted(), [
-    [200, undefined],
-    ...Array.from({ length: 7 }, () => [409, 'copy_in_progress']),
-  ]);
+  const taken = asked.filter(({ status }) => status === 200);
+  assert.equal(taken.length, 1);
+  for (const { status, body } of asked.filter((reply) => reply !== taken[0]))
+    assert.deepEqual([status, body.Code], [409, 'copy_in_progress']);
   const command = await runCommand(t, ['backup', '--wait'], { url: server.url });
   assert.equal(command.code, 1);
   assert.match(command.stderr, /A copy is asked for already or being made/);

@@ -59,6 +59,11 @@ export const steps = {
     run: (seed) => crash('resp-kill', seed, { DRAGONLOCK_CRASH_ROUNDS: '8' }),
     counts: { 'witness-checked operations': 'compared' },
   },
+  'backup-kills': {
+    seeds: 1,
+    run: (seed) => crash('backup-kills', seed, { DRAGONLOCK_CRASH_ROUNDS: '8' }),
+    counts: { 'kill -9 rounds': 'rounds' },
+  },
   failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
   histories: {
     seeds: 1,
