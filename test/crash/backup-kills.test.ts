@@ -5,6 +5,8 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
+import { kinds } from '../../src/protocol/record.ts';
+import { parseStorageKey } from '../../src/storage/storage-key.ts';
 import { runCommand } from '../cli/command-under-test.ts';
 import { contentIn, emptyDirectory } from '../support/backed-up-store.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
@@ -79,8 +81,8 @@ test(`kill -9 while a server ships and copies: what is restored is what was ackn
   const byRev = new Map(acknowledged.map((one) => [one.rev, one]));
   let compared = 0;
   for (const [storageKey, text] of content) {
-    const key = /^\u0003acck(k\d+)$/.exec(storageKey)?.[1];
-    if (key === undefined) continue;
+    const { kind, account, key } = parseStorageKey(storageKey);
+    if (kind !== kinds.kv || account !== 'acc') continue;
     const rev = Number(text.slice(0, text.indexOf(' ')));
     const known = byRev.get(rev);
     if (known !== undefined) assert.equal(text, `${rev} 0 ${known.value}`);
