@@ -31,6 +31,7 @@ import {
 } from './errors.ts';
 import { LimitMismatchError } from './lock-errors.ts';
 import { DuplicateTaskError } from './task-error.ts';
+import { MovedError } from './moved-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
 import { CopyInProgressError } from './backup-errors.ts';
 import { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
@@ -59,6 +60,7 @@ const classOf = {
   compacted: CompactedError,
   too_large: TooLargeError,
   unsupported_media_type: UnsupportedMediaTypeError,
+  moved: MovedError,
   idempotency_mismatch: IdempotencyMismatchError,
   script_failed: ScriptFailedError,
   script_timeout: ScriptTimeoutError,

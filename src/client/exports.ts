@@ -138,5 +138,6 @@ export {
   type ClientErrorCode,
   type LockHolder,
 } from './errors.ts';
+export { MovedError } from './moved-error.ts';
 export { LimitMismatchError } from './lock-errors.ts';
 export type { ErrorCode } from '../protocol/errors.ts';

@@ -101,6 +101,11 @@ export const errorCodes = {
     retryable: false,
     meaning: 'The body is not JSON in plain UTF-8, nor, with ?as=text, text.',
   },
+  moved: {
+    status: 421,
+    retryable: false,
+    meaning: 'The account is on another machine, `Owner`; nothing was done.',
+  },
   idempotency_mismatch: {
     status: 422,
     retryable: false,

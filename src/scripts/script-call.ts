@@ -7,7 +7,7 @@ import { failureReply, type Reply } from '../protocol/replies.ts';
 import { unreachable } from '../shared/assert.ts';
 import type { ScriptFault, ScriptOutcome } from './script-run.ts';
 
-export interface ScriptRequest {
+export interface ScriptCallRequest {
   readonly account: AccountId;
   /** Of a stored script; absent: `source` is there. */
   readonly name?: string;

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { configDefaults, configSchema, scopes } from '../../src/front-end/config-schema.ts';
-import { logLevels, requestLogs } from '../../src/front-end/request-log-settings.ts';
+import { requestLogs } from '../../src/front-end/request-log-settings.ts';
+import { logLevels } from '../../src/shared/log-levels.ts';
 import { codeSpans, readDoc, tableUnder } from './markdown.ts';
 
 /** `limits.body_bytes_max` → `8388608` */
@@ -28,6 +29,7 @@ test('docs/config.md gives each key the unit that its name has', () => {
   for (const [key = '', , unit = ''] of rows) {
     if (key.includes('bytes')) assert.equal(unit, 'bytes', key);
     else if (key.endsWith('_ms')) assert.equal(unit, 'ms', key);
+    else if (key.endsWith('ms_per_second')) assert.equal(unit, 'ms/s', key);
     else if (key.endsWith('per_second')) assert.equal(unit, 'requests/s', key);
     else assert.notEqual(unit, '', key);
   }

@@ -38,6 +38,8 @@ export const respCodes = {
   compacted: 'COMPACTED',
   too_large: 'ERR',
   unsupported_media_type: 'ERR',
+  // Not MOVED: clients of a Redis cluster would look for a slot behind it.
+  moved: 'ERR',
   idempotency_mismatch: 'IDEMPOTENCYMISMATCH',
   script_failed: 'ERR',
   script_timeout: 'ERR',

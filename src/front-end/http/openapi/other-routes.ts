@@ -30,6 +30,7 @@ import {
   type NamedSchema,
 } from './described.ts';
 import { idempotencyKey } from './rest-calls.ts';
+import { scriptRoutesDescribed } from './script-routes.ts';
 import { orOneItem, prefixSchema, schemaOf, type Schema } from './schemas.ts';
 
 const anyKey = Type.Unknown({ description: 'The value: any JSON. Absent: the key was deleted.' });
@@ -152,6 +153,7 @@ export const otherRoutes: Readonly<Record<string, DescribedRoute>> = {
     failures: [...dataFailures, ...batchFailures, ...writeFailures, 'duplicate_request', ...idempotencyFailures],
     scopes: ['read', 'write', 'force'],
   },
+  ...scriptRoutesDescribed,
   'POST /watch/:acc': {
     id: 'watch',
     tag: 'watch',
