@@ -33,6 +33,7 @@ import { LimitMismatchError } from './lock-errors.ts';
 import { DuplicateTaskError } from './task-error.ts';
 import { MovedError } from './moved-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
+import { CopyInProgressError } from './backup-errors.ts';
 import { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 
 const classOf = {
@@ -54,6 +55,7 @@ const classOf = {
   conflict: ConflictError,
   script_refused: ScriptRefusedError,
   request_in_progress: RequestInProgressError,
+  copy_in_progress: CopyInProgressError,
   account_deleting: AccountDeletingError,
   compacted: CompactedError,
   too_large: TooLargeError,
