@@ -56,9 +56,9 @@ const unused = /^(@fastify\/ajv-compiler|@fastify\/fast-json-stringify-compiler|
 
 const withoutUnused: Plugin = {
   name: 'without-unused',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: unused }, ({ path: name }) => ({ path: name, namespace: 'unused' }));
-    onLoad({ filter: /.*/, namespace: 'unused' }, ({ path: name }) => ({
+  setup(bundler) {
+    bundler.onResolve({ filter: unused }, ({ path: name }) => ({ path: name, namespace: 'unused' }));
+    bundler.onLoad({ filter: /.*/, namespace: 'unused' }, ({ path: name }) => ({
       contents: `module.exports = () => { throw new Error(${JSON.stringify(`${name} is not in the bundle`)}); };`,
     }));
   },

@@ -276,8 +276,10 @@ function fill(server: DragonLock, mb: number): Promise<void> {
 }
 
 async function copyOf(server: DragonLock, mb: number): Promise<void> {
-  const { Asked = 0 } = await call<BackupStatus>(server, 'POST', '/admin/backups');
   const taken = async (): Promise<void> => {
+    // The server makes its first copy by itself, and takes no other meanwhile.
+    while ((await call<BackupStatus>(server, 'GET', '/admin/backups')).Copying) await sleep(probeEveryMs);
+    const { Asked = 0 } = await call<BackupStatus>(server, 'POST', '/admin/backups');
     while ((await call<BackupStatus>(server, 'GET', '/admin/backups')).CopiesTaken < Asked) await sleep(probeEveryMs);
   };
   await within(`a copy of ${mb} MB`, moveMsMax(mb), taken());

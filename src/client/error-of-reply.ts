@@ -33,6 +33,7 @@ import { LimitMismatchError } from './lock-errors.ts';
 import { DuplicateTaskError, TargetForbiddenError } from './task-error.ts';
 import { MovedError } from './moved-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
+import { CopyInProgressError } from './backup-errors.ts';
 import { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 
 const classOf = {
@@ -55,6 +56,7 @@ const classOf = {
   conflict: ConflictError,
   script_refused: ScriptRefusedError,
   request_in_progress: RequestInProgressError,
+  copy_in_progress: CopyInProgressError,
   account_deleting: AccountDeletingError,
   compacted: CompactedError,
   too_large: TooLargeError,

@@ -23,6 +23,7 @@ export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } fro
 export type { LimitOptions, LimitResult } from './limits.ts';
 export { DuplicateTaskError, TargetForbiddenError } from './task-error.ts';
 export type { Flow, FlowLimits, Flows } from './flow.ts';
+export { CopyInProgressError } from './backup-errors.ts';
 export { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 export { QuotaExceededError } from './quota-error.ts';
 export type { Usage, UsageLimits } from './usage.ts';

@@ -14,6 +14,7 @@ import { addHistogram, type Series } from './histograms.ts';
 import { addLockMetrics } from './lock-metrics.ts';
 import { addMachineMetrics } from './machine-metrics.ts';
 import { addQueueMetrics } from './queue-metrics.ts';
+import { addScriptMetrics } from './script-metrics.ts';
 import { addTlsMetrics } from './tls-metrics.ts';
 import { addProcessMetrics, type RefreshMetrics } from './process-metrics.ts';
 import { handOvers, operations } from './request-metrics.ts';
@@ -36,6 +37,9 @@ export function metricsRegistry(context: RouteContext): Scrape {
   const tls = new Registry();
   const refreshTls: RefreshMetrics[] = [];
   addTlsMetrics(tls, refreshTls, context.inForce);
+  const scripts = new Registry();
+  const refreshScripts: RefreshMetrics[] = [];
+  addScriptMetrics(scripts, refreshScripts, context);
   const ofAccounts = new Registry();
   const refreshAccounts = addAccountMetrics(ofAccounts, context);
   const backend = new Registry();
@@ -52,6 +56,7 @@ export function metricsRegistry(context: RouteContext): Scrape {
       // A reload may begin and end them.
       if (context.backup !== undefined) parts.push(textOf(backups, refreshBackups));
       if (http.tls !== undefined || resp.tls !== undefined) parts.push(textOf(tls, refreshTls));
+      if (context.scripts !== undefined) parts.push(textOf(scripts, refreshScripts));
       const text = (await Promise.all(parts)).join('\n');
       // Before the shards serve, and after they have stopped, no shard can answer.
       if (context.lifecycle.state() !== 'serving') return text;

@@ -80,6 +80,11 @@ export const errorCodes = {
     retryable: true,
     meaning: 'The first request with this idempotency id still waits for its lock.',
   },
+  copy_in_progress: {
+    status: 409,
+    retryable: false,
+    meaning: 'A copy for the backup is asked for already, or being made; it will do.',
+  },
   account_deleting: {
     status: 409,
     retryable: true,

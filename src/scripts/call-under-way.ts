@@ -22,10 +22,10 @@ import type { Dispatcher } from '../router/dispatcher.ts';
 import { scriptCpuMsDefault } from '../shared/limits.ts';
 import { quoted } from '../shared/text.ts';
 import { CallRequests, movedIn } from './call-requests.ts';
-import type { KnownScript, KnownScripts } from './known-scripts.ts';
+import type { ScriptSource, ScriptSources } from './script-sources.ts';
 import type { RunQueue } from './run-queue.ts';
 import type { ScriptBudgets } from './script-budgets.ts';
-import { CallFailed, fail, failureOf, scriptFailed, type ScriptRequest } from './script-call.ts';
+import { CallFailed, fail, failureOf, scriptFailed, type ScriptCallRequest } from './script-call.ts';
 import { scriptKeysMax, scriptRoundsMax, scriptTriesMax } from './script-limits.ts';
 import { checksOf, momentOf, readBatches, Wanted, type Moment } from './script-reads.ts';
 import type { ScriptCounts } from './script-counts.ts';
@@ -40,8 +40,8 @@ export interface CallContext {
   readonly dispatcher: Dispatcher;
   readonly pool: ScriptPool;
   /** Checks the operations of a script as a body of `POST /db/:acc`. @throws Refusal */
-  readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptRequest) => Batch;
-  readonly known: KnownScripts;
+  readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptCallRequest) => Batch;
+  readonly known: ScriptSources;
   readonly turns: Turns;
   readonly runs: RunQueue;
   readonly budgets: ScriptBudgets;
@@ -53,7 +53,7 @@ type Done = Extract<ScriptOutcome, { kind: 'done' }>;
 type Ended = Exclude<ScriptOutcome, { kind: 'needs' }>;
 
 export interface BegunCall {
-  readonly request: ScriptRequest;
+  readonly request: ScriptCallRequest;
   readonly use: AccountUse;
   readonly now: number;
   readonly seed: number;
@@ -69,7 +69,7 @@ export class CallUnderWay {
   readonly #call: BegunCall;
   readonly #wanted: Wanted;
   readonly #look: IdempotencyRequest | undefined;
-  #script: KnownScript | undefined;
+  #script: ScriptSource | undefined;
   #rev = 0 as Revision;
   #tries = 0;
   #cpuMs = 0;

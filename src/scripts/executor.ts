@@ -12,11 +12,11 @@ import type { AccountCounts } from '../router/account-counts.ts';
 import type { Cancelable, Dispatcher, ReplySink } from '../router/dispatcher.ts';
 import { scriptRunsMax, scriptWaitingMax } from './script-limits.ts';
 import { CallUnderWay, type CallContext } from './call-under-way.ts';
-import { KnownScripts } from './known-scripts.ts';
+import { ScriptSources } from './script-sources.ts';
 import { RunQueue } from './run-queue.ts';
 import type { ScriptBudgets } from './script-budgets.ts';
-import type { ScriptRequest } from './script-call.ts';
-import type { ScriptCounts } from './script-counts.ts';
+import type { ScriptCallRequest } from './script-call.ts';
+import type { ScriptCounts, ScriptTotals } from './script-counts.ts';
 import type { ScriptFault, ScriptPool } from './script-run.ts';
 import { Turns } from './turns.ts';
 
@@ -30,7 +30,7 @@ export interface ScriptExecutorOptions {
   readonly dispatcher: Dispatcher;
   readonly pool: ScriptPool;
   /** See `CallContext`. */
-  readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptRequest) => Batch;
+  readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptCallRequest) => Batch;
   readonly accounts: AccountCounts;
   readonly budgets: ScriptBudgets;
   readonly counts: ScriptCounts;
@@ -64,7 +64,7 @@ export class ScriptExecutor {
       budgets,
       counts,
       pool: options.pool,
-      known: new KnownScripts(),
+      known: new ScriptSources(),
       turns: new Turns(),
       runs: new RunQueue(),
     };
@@ -77,7 +77,7 @@ export class ScriptExecutor {
   }
 
   /** Reads before it returns, so that calls and other requests of a connection keep their order. */
-  call(request: ScriptRequest, sink: ReplySink): Cancelable {
+  call(request: ScriptCallRequest, sink: ReplySink): Cancelable {
     const { accounts, budgets, counts, serverTime } = this.#options;
     const { account, args, source = '' } = request;
     const use = accounts.use(account);
@@ -113,6 +113,11 @@ export class ScriptExecutor {
     return { cancel: () => call.end(failureReply(none, goneClient)) };
   }
 
+  /** Of all front ends. */
+  totals(): ScriptTotals {
+    return this.#options.counts.totals();
+  }
+
   /** Ends all calls: each is answered, and what has not committed does nothing. */
   drain(): void {
     this.#draining = true;
@@ -140,7 +145,7 @@ export class ScriptExecutor {
 }
 
 /** Digests what a call asks for. `Keys` only help to read. */
-function fingerprintOf({ name, source, version, args }: ScriptRequest): string {
+function fingerprintOf({ name, source, version, args }: ScriptCallRequest): string {
   return hash('sha256', JSON.stringify([name, source, version, args]), 'base64url').slice(0, 22);
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkAccounts } from '../support/checkers/account-ledger.ts';
-import type { Answer, Operation } from '../support/checkers/history.ts';
+import type { Operation } from '../support/checkers/history.ts';
 import { wholeAccount } from '../support/generators/whole-account.ts';
 import type { Batch } from '../../src/protocol/operations/operations.ts';
 
@@ -12,9 +12,7 @@ function done(parts: Partial<Batch>, body: Record<string, unknown> | undefined, 
   clock += 10;
   const call = { kind: 'batch', account: wholeAccount, format: 'batch', ...parts } as const;
   const operation = { id: clock, client: 1, call, sentAt: clock };
-  return body === undefined
-    ? operation
-    : { ...operation, answer: { at: clock + 1, status, body } as unknown as Answer };
+  return body === undefined ? operation : { ...operation, answer: { at: clock + 1, status, body } };
 }
 
 const put = (rev: number | undefined, ...values: number[]): Operation =>

@@ -29,6 +29,7 @@ test('docs/config.md gives each key the unit that its name has', () => {
   for (const [key = '', , unit = ''] of rows) {
     if (key.includes('bytes')) assert.equal(unit, 'bytes', key);
     else if (key.endsWith('_ms')) assert.equal(unit, 'ms', key);
+    else if (key.endsWith('ms_per_second')) assert.equal(unit, 'ms/s', key);
     else if (key.endsWith('per_second')) assert.equal(unit, 'requests/s', key);
     else assert.notEqual(unit, '', key);
   }

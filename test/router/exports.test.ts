@@ -64,6 +64,7 @@ async function fill(server: ServerInMemory): Promise<void> {
       message('once', { dedup: 'd', key: 'fifo', group: '' }),
     ),
   );
+  for (const source of ['old', 'new']) await server.ok(batch({ format: 'script.put', script: { key: 'pay', source } }));
   await server.ok({ ...change('pause'), queueChange: { key: 'fifo', change: 'pause' } });
   await server.ok(take({ durMs: 60_000 }));
 }
@@ -81,7 +82,7 @@ for (const shards of [1, 3]) {
       assert.equal(pages, 1);
       assert.deepEqual(
         new Set(lines.map(({ Kind }) => Kind)),
-        new Set(['kv', 'counter', 'sequence', 'queue', 'message', 'lock']),
+        new Set(['kv', 'counter', 'sequence', 'queue', 'message', 'lock', 'script']),
       );
       await load(server, lines);
       const again = await exported(server, { of: copy });
@@ -126,8 +127,9 @@ for (const shards of [1, 3]) {
               change('purge'),
               redrive('retry'),
               set(key, { n: 1 }, { ttlMs: 50 }),
+              batch({ format: 'script.put', script: { key: `j${random.below(3)}`, source: key } }),
             ];
-            await server.ok(commands[random.below(random.below(4) === 0 ? 10 : 7)]!);
+            await server.ok(commands[random.below(random.below(4) === 0 ? 11 : 7)]!);
           }
           for (const held of taken(await server.ok(take({ max: 2 }))))
             await server.ok(

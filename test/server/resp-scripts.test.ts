@@ -193,6 +193,25 @@ test('scripts over many connections lose nothing: each works on what the ones be
   assert.equal(new Set(results).size, 200);
 });
 
+test('a rate limiter of a fixed window counts, and begins anew when its window is over', async () => {
+  const [one, two] = [await fresh(), await open(`s${accounts}`)];
+  const hit = `
+    local n = redis.call('INCR', KEYS[1])
+    if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+    return { n, redis.call('PTTL', KEYS[1]) }`;
+  const hits = [];
+  for (let i = 0; i < 6; i += 1) hits.push((i % 2 === 0 ? one : two).ok('EVAL', hit, 1, 'window', 60_000));
+  const replies = (await Promise.all(hits)) as [number, number][];
+  assert.deepEqual(
+    replies.map(([n]) => n).toSorted((a, b) => a - b),
+    [1, 2, 3, 4, 5, 6],
+  );
+  assert.ok(replies.every(([, left]) => left > 0 && left <= 60_000));
+  await one.ok('PEXPIREAT', 'window', 1);
+  const [again] = (await one.ok('EVAL', hit, 1, 'window', 60_000)) as [number, number];
+  assert.equal(again, 1);
+});
+
 test('the lock of a client that is gone cannot be released by its script', async () => {
   const client = await fresh();
   await client.ok('SET', 'lock', 'token', 'PX', '60000');

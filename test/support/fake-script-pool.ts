@@ -43,7 +43,7 @@ function compile(source: string): { main?: Main; fault?: ScriptFault } {
     const main = new Function(`return (${source.replace(/export default/, '').replace(/;\s*$/, '')}\n)`)() as Main;
     return typeof main === 'function' ? { main } : { fault: { name: 'SyntaxError', message: 'no default export' } };
   } catch (error) {
-    return { fault: { name: 'SyntaxError', message: String((error as Error).message), line: 1, column: 1 } };
+    return { fault: { name: 'SyntaxError', message: (error as Error).message, line: 1, column: 1 } };
   }
 }
 
@@ -131,7 +131,7 @@ function txOf(run: ScriptRun, looked: Looked, operations: Record<string, unknown
     },
     add: (key: string, n: number): void => put('Atomic', { Key: key, Add: n }),
     enqueue: (queue: string, data: unknown): void => put('Enqueue', { Queue: queue, Data: data }),
-    raw: put,
+    raw: (name: string, value: unknown): void => void Object.assign(operations, { [name]: value }),
     log: (line: string): void => void log.push(line),
     fail(reason: string, details?: unknown): never {
       throw new Refused(reason, details);

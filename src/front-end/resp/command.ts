@@ -178,6 +178,8 @@ export interface RespContext
   readonly scripts: ScriptRunner;
   /** Bytes of replies that one client may leave unread. */
   readonly unreadBytesMax: number;
+  /** Milliseconds in which a client must log in. */
+  readonly loginMsMax: number;
   readonly port: () => number;
   readonly nextClientId: () => number;
 }

@@ -34,6 +34,7 @@ export const respCodes = {
   conflict: 'TRYAGAIN',
   script_refused: 'ERR',
   request_in_progress: 'TRYAGAIN',
+  copy_in_progress: 'ERR',
   account_deleting: 'TRYAGAIN',
   compacted: 'COMPACTED',
   too_large: 'ERR',

@@ -17,9 +17,10 @@ import {
   type MemoryLine,
 } from './account-memories.ts';
 import { anyJson, closed, jsonText, listField, readInteger, readKey, readPrefix, yesOrNo } from './fields.ts';
+import { readStoredScript, type StoredScript } from './script.ts';
 import { completePolicy, queuePolicySchema, type QueuePolicy } from './queue-policy.ts';
 
-const lineKinds = ['kv', 'counter', 'sequence', 'queue', 'message', ...memoryKinds] as const;
+const lineKinds = ['kv', 'counter', 'sequence', 'queue', 'message', 'script', ...memoryKinds] as const;
 const text = Type.String({ expected: 'a string' });
 
 const errorText = Type.String({
@@ -76,6 +77,7 @@ export type ImportBody = Type.Static<typeof importBody>;
 export type LoadOperation = { readonly key: string } & (
   | { readonly kind: 'kv' | 'counter'; readonly value?: string; readonly till: number }
   | { readonly kind: 'sequence'; readonly value: number }
+  | { readonly kind: 'script'; readonly script?: StoredScript }
   | { readonly kind: 'queue'; readonly policy: QueuePolicy; readonly paused: boolean }
   | LoadedMessage
   | LoadedMemory
@@ -147,6 +149,10 @@ function readThing(line: ThingLine, path: string, limits: Limits): LoadOperation
     };
   }
   const key = readKey(need('Key', line.Key), `${path}.Key`);
+  if (Kind === 'script') {
+    if (line.Deleted === true) return { kind: Kind, key };
+    return { kind: Kind, key, script: readStoredScript(need('Value', line.Value), `${path}.Value`) };
+  }
   if (Kind === 'kv') {
     if (line.Deleted === true) return { kind: Kind, key, till: 0 };
     return {

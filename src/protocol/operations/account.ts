@@ -89,7 +89,7 @@ function readCursor(text: string): Pick<AccountExport, 'after' | 'first' | 'chan
 
 /** The place of a kind, and a key of the store, which may be a part of a queue. Anybody can make a cursor. */
 function isPlace(text: string): boolean {
-  return /^[0-6]/.test(text) && text.isWellFormed() && Buffer.byteLength(text) <= placeBytesMax;
+  return /^[0-7]/.test(text) && text.isWellFormed() && Buffer.byteLength(text) <= placeBytesMax;
 }
 
 function exportOf(account: AccountId, after: string | undefined, limit: number): AccountExport {

@@ -42,16 +42,8 @@ import { ackSection, extendSection, nackSection } from './queue-receipts.ts';
 import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
-import {
-  answerSection,
-  sameSection,
-  scriptCalls,
-  scriptGet,
-  scriptList,
-  scriptSection,
-  type ScriptGet,
-  type ScriptList,
-} from './script.ts';
+import { answerSection, sameSection, scriptCalls, scriptGet, scriptList, scriptSection } from './script.ts';
+import type { ScriptGet, ScriptList } from './script.ts';
 import { opsSection } from './string-op.ts';
 import { taskCancelSection, taskChangeSection, taskEndSection, tasksSection } from './task.ts';
 import {

@@ -2,8 +2,9 @@
  * Stored scripts: source texts, each with its last versions. A version is the revision of the commit that stored it.
  * They are compiled and run beside the shards (src/scripts); a shard only keeps them.
  */
-import { scriptVersionsMax } from '../../shared/limits.ts';
+import { scriptSourceBytesMax, scriptVersionsMax } from '../../shared/limits.ts';
 import type { AccountId } from '../ids.ts';
+import { refuse, refuseField } from '../refusal.ts';
 import { call, integerParameter } from './call.ts';
 import type { CommandSpec, PageRequest } from './command.ts';
 import { pageOf, pageParameters } from './kv-pages.ts';
@@ -42,6 +43,42 @@ export interface OlderScript {
   readonly Version: number;
   readonly AtMs: number;
   readonly Source: string;
+}
+
+/** Reads what an export has of a script. @throws Refusal */
+export function readStoredScript(value: unknown, path: string): StoredScript {
+  const [AtMs, Source] = versionIn(value, path);
+  const { Older = [] } = value as { readonly Older?: unknown };
+  if (!Array.isArray(Older) || Older.length >= scriptVersionsMax)
+    return refuseField(`${path}.Older`, `expected a list of at most ${scriptVersionsMax - 1} older versions`);
+  const older = Older.map((one: unknown, i): OlderScript => {
+    const [at, source] = versionIn(one, `${path}.Older[${i}]`);
+    const { Version } = one as { readonly Version?: unknown };
+    if (!isCount(Version)) return refuseField(`${path}.Older[${i}].Version`, 'expected a version');
+    return { Version, AtMs: at, Source: source };
+  });
+  return { AtMs, Source, Older: older };
+}
+
+function versionIn(value: unknown, path: string): readonly [atMs: number, source: string] {
+  if (typeof value !== 'object' || value === null) return refuseField(path, 'expected {"AtMs","Source"}');
+  const { AtMs, Source } = value as { readonly AtMs?: unknown; readonly Source?: unknown };
+  if (!isCount(AtMs)) return refuseField(`${path}.AtMs`, 'expected milliseconds since the epoch');
+  if (typeof Source !== 'string') return refuseField(`${path}.Source`, 'expected a string');
+  return [AtMs, checkSource(Source, `${path}.Source`)];
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** @throws Refusal */
+export function checkSource(source: string, path: string): string {
+  const bytes = Buffer.byteLength(source);
+  if (bytes > scriptSourceBytesMax)
+    return refuse('too_large', `${path}: ${bytes} bytes of source; expected at most ${scriptSourceBytesMax}`);
+  if (!source.isWellFormed()) return refuseField(path, 'expected well-formed Unicode, got a lone surrogate');
+  return source;
 }
 
 /** One version with its source. */

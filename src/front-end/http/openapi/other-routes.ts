@@ -30,6 +30,7 @@ import {
   type NamedSchema,
 } from './described.ts';
 import { idempotencyKey } from './rest-calls.ts';
+import { scriptRoutesDescribed } from './script-routes.ts';
 import { orOneItem, prefixSchema, schemaOf, type Schema } from './schemas.ts';
 
 const anyKey = Type.Unknown({ description: 'The value: any JSON. Absent: the key was deleted.' });
@@ -123,7 +124,9 @@ const asked = { Asked: countMember('Which request it is; done once the count of 
 
 function backups(id: string, summary: string, schema: Type.TObject): DescribedRoute {
   const replies = { 200: jsonReply(id === 'backups' ? 'BackupStatus' : 'BackupAsked', schemaOf(schema)) };
-  return { id, tag: 'backups', summary, replies, failures: operatorFailures, scopes: ['operator'] };
+  const failures: readonly ErrorCode[] =
+    id === 'backup_copy' ? [...operatorFailures, 'copy_in_progress'] : operatorFailures;
+  return { id, tag: 'backups', summary, replies, failures, scopes: ['operator'] };
 }
 
 export const otherRoutes: Readonly<Record<string, DescribedRoute>> = {
@@ -150,6 +153,7 @@ export const otherRoutes: Readonly<Record<string, DescribedRoute>> = {
     failures: [...dataFailures, ...batchFailures, ...writeFailures, 'duplicate_request', ...idempotencyFailures],
     scopes: ['read', 'write', 'force'],
   },
+  ...scriptRoutesDescribed,
   'POST /watch/:acc': {
     id: 'watch',
     tag: 'watch',

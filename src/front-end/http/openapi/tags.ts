@@ -10,6 +10,7 @@ export const tags: Readonly<Record<string, string>> = {
   sequence: 'Numbers without gaps.',
   queue: 'Messages that are worked on once.',
   task: 'Something at a time, once or again and again.',
+  script: 'Functions that run beside the data.',
   account: 'What an account has stored, and what it may store.',
   server: 'The server itself; no token is needed.',
   admin: 'What administrators look at.',

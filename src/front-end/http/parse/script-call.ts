@@ -8,16 +8,17 @@ import {
 } from '../../../protocol/operations/idempotency.ts';
 import { guardItem, guardSection } from '../../../protocol/operations/lock.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
-import type { ScriptRequest } from '../../../scripts/script-call.ts';
+import { checkSource } from '../../../protocol/operations/script.ts';
+import type { ScriptCallRequest } from '../../../scripts/script-call.ts';
 import { scriptArgsBytesMax, scriptKeysMax } from '../../../scripts/script-limits.ts';
-import { integerMax, scriptSourceBytesMax, type Limits } from '../../../shared/limits.ts';
+import { integerMax, type Limits } from '../../../shared/limits.ts';
 import { writeOutLists } from './batch.ts';
 import { parseJson } from './json.ts';
 import { refuseRepeatedMembers, valueMembers } from './repeated-members.ts';
 import { validator } from './validate.ts';
 
 /** Who calls, and what, is in the request. */
-export type ScriptCallBody = Omit<ScriptRequest, 'account' | 'name'>;
+export type ScriptCallBody = Omit<ScriptCallRequest, 'account' | 'name'>;
 
 const shared = {
   Args: Type.Optional(anyJson),
@@ -73,7 +74,7 @@ export function scriptCallBody(
   return {
     args: jsonText(Args, 'Args', { bytes: scriptArgsBytesMax, name: 'the limit of Args' }),
     keys,
-    ...(Source !== undefined && { source: sourceOf(Source, 'Source') }),
+    ...(Source !== undefined && { source: checkSource(Source, 'Source') }),
     ...(Version !== undefined && { version: Version }),
     ...(Guard !== undefined && { guard: guardSection.read(body as never, context)! }),
     ...(CPU !== undefined && { cpuMs: CPU }),
@@ -85,13 +86,5 @@ export function scriptCallBody(
 /** Reads the body that stores a script. @throws Refusal */
 export function readSource(text: string): string {
   if (text === '') return refuse('invalid', 'The body is empty; expected the source of a script');
-  return sourceOf(text, 'body');
-}
-
-function sourceOf(source: string, path: string): string {
-  const bytes = Buffer.byteLength(source);
-  if (bytes > scriptSourceBytesMax)
-    return refuse('too_large', `${path}: ${bytes} bytes of source; expected at most ${scriptSourceBytesMax}`);
-  if (!source.isWellFormed()) return refuseField(path, 'expected well-formed Unicode, got a lone surrogate');
-  return source;
+  return checkSource(text, 'body');
 }

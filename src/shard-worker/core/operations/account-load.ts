@@ -8,6 +8,7 @@ import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { SectionBehaviour } from './behaviour.ts';
 import { putQueue } from './queue-changes.ts';
 import { enqueue, viewOf } from './queue.ts';
+import { storedScript } from './script.ts';
 
 type Result = 'loaded' | 'ended' | 'unmatched';
 
@@ -26,6 +27,9 @@ function load(evaluation: BatchEvaluation, operation: LoadOperation): Result {
         evaluation.writeSet.put({ kind: kinds.sequence, key, till: 0, value: String(operation.value) });
       return 'loaded';
     }
+    case 'script':
+      loadScript(evaluation, operation);
+      return 'loaded';
     case 'queue': {
       const view = viewOf(evaluation, key);
       putQueue(view, { ...view.record, policy: operation.policy, paused: operation.paused, forgotten: false });
@@ -43,6 +47,20 @@ function load(evaluation: BatchEvaluation, operation: LoadOperation): Result {
     default:
       return unreachable(kind);
   }
+}
+
+/** It gets a version of its own; older ones keep their numbers, unless those are still to come here. */
+function loadScript(
+  { writeSet, state, batch }: BatchEvaluation,
+  { key, script }: Extract<LoadOperation, { kind: 'script' }>,
+): void {
+  if (script === undefined) {
+    if (state.entries.get(kinds.script, batch.account, key) !== undefined)
+      writeSet.put({ kind: kinds.script, key, till: 0 });
+    return;
+  }
+  const past = script.Older.filter(({ Version }) => Version <= state.lastRev);
+  writeSet.put({ kind: kinds.script, key, till: 0, value: storedScript({ ...script, Older: past }) });
 }
 
 function loadEntry(

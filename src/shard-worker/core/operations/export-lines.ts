@@ -29,11 +29,13 @@ const exported: readonly Kind[] = [
   kinds.limit,
   kinds.idempotency,
   kinds.lock,
+  kinds.script,
 ];
 const names: Partial<Record<Kind, string>> = {
   [kinds.kv]: 'kv',
   [kinds.counter]: 'counter',
   [kinds.sequence]: 'sequence',
+  [kinds.script]: 'script',
 };
 
 /** The keys of rows begin with the place of their kind, so that pages of several shards can be merged. */
@@ -104,7 +106,7 @@ function thingLine({ kind, key, value, till }: Effect, rev: number): string | un
   if (name === undefined) return undefined;
   const head = `{"Kind":"${name}","Key":${quoted(key)}`;
   if (value === undefined) return `${head},"Deleted":true}`;
-  const version = kind === kinds.kv ? `,"Version":${rev}` : '';
+  const version = kind === kinds.kv || kind === kinds.script ? `,"Version":${rev}` : '';
   return `${head},"Value":${value}${version}${tillMember(till)}}`;
 }
 

@@ -6,23 +6,23 @@ import { hash } from 'node:crypto';
 import type { AccountId, Revision } from '../protocol/ids.ts';
 import { isFailure } from '../protocol/replies.ts';
 import type { CallRequests } from './call-requests.ts';
-import { CallFailed, type ScriptRequest } from './script-call.ts';
+import { CallFailed, type ScriptCallRequest } from './script-call.ts';
 
 const bytesMax = 8 * 1024 * 1024;
 
-export interface KnownScript {
+export interface ScriptSource {
   readonly version: number;
   readonly source: string;
   readonly sourceID: string;
 }
 
-export class KnownScripts {
+export class ScriptSources {
   /** Those used last are last. */
-  readonly #scripts = new Map<string, KnownScript>();
+  readonly #scripts = new Map<string, ScriptSource>();
   #bytes = 0;
 
   /** Finds the source of a call. @throws CallFailed */
-  async find(request: ScriptRequest, requests: CallRequests): Promise<{ script: KnownScript; rev: Revision }> {
+  async find(request: ScriptCallRequest, requests: CallRequests): Promise<{ script: ScriptSource; rev: Revision }> {
     const { account, name, version, source = '' } = request;
     if (name === undefined)
       return { script: { version: 0, source, sourceID: sourceIDOf(account, source) }, rev: 0 as Revision };
@@ -40,7 +40,7 @@ export class KnownScripts {
     return { script, rev };
   }
 
-  #get(account: AccountId, name: string, version: number | undefined): KnownScript | undefined {
+  #get(account: AccountId, name: string, version: number | undefined): ScriptSource | undefined {
     const place = placeOf(account, name, version);
     const script = this.#scripts.get(place);
     if (script === undefined) return undefined;
@@ -51,7 +51,7 @@ export class KnownScripts {
 
   /** @param version that the call has named; undefined: the current one */
   // oxlint-disable-next-line max-params -- the place of a script has three parts
-  #add(account: AccountId, name: string, version: number | undefined, script: KnownScript): void {
+  #add(account: AccountId, name: string, version: number | undefined, script: ScriptSource): void {
     const place = placeOf(account, name, version);
     this.#drop(place);
     this.#scripts.set(place, script);
@@ -75,6 +75,6 @@ function placeOf(account: AccountId, name: string, version: number | undefined):
   return `${account}\0${name}\0${version ?? ''}`;
 }
 
-function bytesOf(place: string, { source }: KnownScript): number {
+function bytesOf(place: string, { source }: ScriptSource): number {
   return 2 * (place.length + source.length) + 200;
 }

@@ -1,0 +1,68 @@
+/** What the scripts of one account may use: calls under way, runs at a time, CPU time, killed threads. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { accountId } from '../../src/protocol/ids.ts';
+import { ScriptBudgets } from '../../src/scripts/script-budgets.ts';
+import { acme } from '../support/commands.ts';
+import { answerOf, ScriptWorld } from '../support/script-world.ts';
+
+const other = accountId('other');
+
+test('who has used a second’s CPU time waits until it is paid, and nobody else does', () => {
+  let now = 1000;
+  const budgets = new ScriptBudgets(ScriptBudgets.allocate(), 500, () => now);
+  budgets.charge(acme, 400, false);
+  assert.equal(budgets.refusal(acme), undefined);
+  budgets.charge(acme, 400, false);
+  assert.deepEqual(budgets.refusal(acme)?.details, { Quota: 'script_cpu', Limit: 500, RetryAfterMs: 600 });
+  assert.equal(budgets.refusal(other), undefined);
+  now += 599;
+  assert.equal(budgets.refusal(acme)?.code, 'rate_limited');
+  now += 1;
+  assert.equal(budgets.refusal(acme), undefined);
+});
+
+test('behind three killed threads within a minute scripts rest for ten seconds', () => {
+  let now = 1000;
+  const budgets = new ScriptBudgets(ScriptBudgets.allocate(), 0, () => now);
+  budgets.charge(acme, 500, true);
+  now += 59_999;
+  budgets.charge(acme, 500, true);
+  now += 1;
+  budgets.charge(acme, 500, true);
+  assert.equal(budgets.refusal(acme), undefined, 'the first is a minute old');
+  budgets.charge(acme, 500, true);
+  assert.deepEqual(budgets.refusal(acme)?.details, { Quota: 'script_kills', Limit: 3, RetryAfterMs: 10_000 });
+  assert.equal(budgets.refusal(other), undefined);
+  now += 10_000;
+  assert.equal(budgets.refusal(acme), undefined);
+});
+
+test('of one account two runs have threads, the others wait in line; the 103rd call is refused', async (t) => {
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
+  const world = await ScriptWorld.start(t, { before: () => opened });
+  const calls = Array.from({ length: 102 }, (_, i) => world.eval('export default (tx, n) => n', i));
+  await world.server.settle();
+  assert.equal(world.pool.runs.length, 2);
+  const refused = answerOf(world.eval('export default () => 1'));
+  assert.equal(refused.Code, 'too_many_waiters');
+  const ofOther = world.eval('export default () => 2', null, { account: other });
+  await world.server.settle();
+  assert.equal(world.pool.runs.length, 3, 'another account has its own');
+  open();
+  await world.allAnswered();
+  assert.deepEqual(
+    calls.map((call) => answerOf(call).Result),
+    calls.map((_, i) => i),
+  );
+  assert.equal(answerOf(ofOther).Result, 2);
+  assert.equal(world.accounts.used, 0, 'all is given back');
+});
+
+test('an account whose script had to be killed three times rests, and is told for how long', async (t) => {
+  const world = await ScriptWorld.start(t, { outcome: () => ({ kind: 'killed', cpuMs: 500 }) });
+  for (let i = 0; i < 3; i += 1) assert.equal((await world.run('export default () => 1')).Code, 'script_timeout');
+  assert.equal((await world.run('export default () => 1')).Code, 'rate_limited');
+  await world.server.advance(10_000);
+  assert.equal((await world.run('export default () => 1')).Code, 'script_timeout');
+});
