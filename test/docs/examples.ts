@@ -96,7 +96,7 @@ export function compareExample({ place, reply }: Example, { stdout, stderr, stat
 const varying = new Set(
   (
     'Rev Version Lock Till TillMs TTLMs Now Since EndedMs Oldest RequestID Boot Node At ID ' +
-    'ResetMs RetryAfterMs WaitMs Next NextMs LastStartMs LastEndMs'
+    'ResetMs RetryAfterMs WaitMs Next NextMs LastStartMs LastEndMs Secret'
   ).split(' '),
 );
 

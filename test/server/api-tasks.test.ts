@@ -80,7 +80,7 @@ test('tasks: what is out of range is refused with the name of the field', async 
     [{ ...message, Retry: { Max: 101 } }, 'Tasks[0].Retry.Max'],
     [{ ...message, Retry: { Min: 10, MaxDelay: 5 } }, 'Tasks[0].Retry.Min'],
     [{ ...message, Version: 3 }, 'Tasks[0].Version'],
-    [{ ...message, URL: 'http://127.0.0.1/' }, 'Tasks[0].URL'],
+    [{ ...message, URL: 'http://127.0.0.1/' }, 'Tasks[0].Queue'],
   ];
   for (const [task, field] of bad) {
     const { Message } = await server.batchFails('invalid', { Tasks: { ID: 't', ...task } }, 'bad');

@@ -137,6 +137,7 @@ function commandsOf(spec: Spec): Command[] {
 }
 
 function valueOf({ body }: Spec): string {
+  if (body === 'task') return '{"definition":{"target":{"kind":"queue"}}}';
   return body === 'lines' ? '[{"kind":"sequence","key":"a","value":1}]' : '{}';
 }
 

@@ -10,6 +10,8 @@ export const tags: Readonly<Record<string, string>> = {
   sequence: 'Numbers without gaps.',
   queue: 'Messages that are worked on once.',
   task: 'Something at a time, once or again and again.',
+  flow: 'Limits that tasks share.',
+  secret: 'What signs the requests of tasks.',
   script: 'Functions that run beside the data.',
   account: 'What an account has stored, and what it may store.',
   server: 'The server itself; no token is needed.',
