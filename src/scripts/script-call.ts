@@ -41,7 +41,7 @@ export function fail(rev: Revision, why: Failure): never {
 }
 
 /** The error of a script as clients see it. */
-export function faultOf({ name, message, line, column }: ScriptFault): Readonly<Record<string, unknown>> {
+function faultOf({ name, message, line, column }: ScriptFault): Readonly<Record<string, unknown>> {
   return {
     Name: name,
     Message: message,
@@ -59,7 +59,7 @@ export function scriptFailed(fault: ScriptFault, log?: readonly string[]): Failu
 type Failed = Exclude<ScriptOutcome, { kind: 'done' | 'needs' }>;
 
 /** @param cpuMs that the run might take */
-export function failureOf(outcome: Failed, cpuMs: number): Failure {
+export function failureOfRun(outcome: Failed, cpuMs: number): Failure {
   switch (outcome.kind) {
     case 'refused': {
       const { reason, details, log } = outcome;
