@@ -20,13 +20,19 @@ import { clientDocuments, copyDocuments } from './package-docs.ts';
 const entries = {
   '.': 'client/exports',
   './store': 'client/store/exports',
+  './script': 'scripts/local/exports',
 } as const satisfies Record<string, string>;
+
+/** Entries that need a package which is an ES module: they are not there for what cannot load ES modules. */
+const modulesOnly: ReadonlySet<string> = new Set(['./script']);
 
 /** Commands of the package: each a script that starts the `main` beside it, which is in tsconfig.client.json. */
 const commands = { dragonlock: 'cli/dragonlock' } as const satisfies Record<string, string>;
 
 /** The dependencies of package.json that the client needs; the others belong to the server. */
 const dependencies = ['undici'] as const;
+/** The virtual machine of scripts, for those who test scripts. */
+const optionalPeers = ['quickjs-wasi'] as const;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const out = path.join(root, 'dist/client');
@@ -70,7 +76,7 @@ const manifest = {
         types: `./${file}.d.ts`,
         'module-sync': `./${file}.js`,
         import: `./${file}.js`,
-        require: `./commonjs/${file}.js`,
+        ...(!modulesOnly.has(name) && { require: `./commonjs/${file}.js` }),
         default: `./${file}.js`,
       },
     ]),
@@ -79,8 +85,14 @@ const manifest = {
   // An old Node is told so by this import alone.
   sideEffects: ['./client/check-node.js', './commonjs/client/check-node.js', './cli/*.js'],
   dependencies: Object.fromEntries(dependencies.map((name) => [name, own.dependencies[name]])),
-  peerDependencies: own.peerDependencies,
-  peerDependenciesMeta: own.peerDependenciesMeta,
+  peerDependencies: {
+    ...own.peerDependencies,
+    ...Object.fromEntries(optionalPeers.map((name) => [name, own.dependencies[name]])),
+  },
+  peerDependenciesMeta: {
+    ...own.peerDependenciesMeta,
+    ...Object.fromEntries(optionalPeers.map((name) => [name, { optional: true }])),
+  },
 };
 fs.writeFileSync(path.join(out, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
 for (const file of Object.values(commands)) fs.copyFileSync(path.join(root, 'src', file), path.join(out, file));

@@ -264,6 +264,7 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
   const declared = fs.readdirSync(path.join(root, 'src/protocol/operations')).map((file) => file.replace('.ts', ''));
   const helpers = new Set([
     'account-lines',
+    'account-memories',
     'admin',
     'admin-calls',
     'kv-pages',

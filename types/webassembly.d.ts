@@ -6,6 +6,7 @@ declare namespace WebAssembly {
   interface Global {
     value: unknown;
   }
+  interface Module {}
   const Module: new (bytes: Uint8Array) => Module;
 }
 

@@ -13,6 +13,7 @@ export interface ServerSettings {
   readonly resp?: object;
   readonly limits?: object;
   readonly journal?: object;
+  readonly backup?: object;
 }
 
 const serverFile = path.resolve(import.meta.dirname, '../../src/main/server.ts');
@@ -36,15 +37,24 @@ export class DragonLock implements LoadedServer {
     this.serving = serving;
   }
 
-  /** @param onSpawn called before the process is ready, so that the load test ends it on any exit */
-  static async start(dataDirectory: string, settings: ServerSettings, onSpawn: OnSpawn): Promise<DragonLock> {
+  /**
+   * @param onSpawn called before the process is ready, so that the load test ends it on any exit
+   * @param program absent: the sources; else what Node is started with, behind a command if there are several words
+   */
+  static async start(
+    dataDirectory: string,
+    settings: ServerSettings,
+    onSpawn: OnSpawn,
+    program: readonly string[] = [process.execPath, serverFile],
+  ): Promise<DragonLock> {
     fs.mkdirSync(dataDirectory, { recursive: true });
     const config = path.join(dataDirectory, 'config.yml');
     // JSON is YAML.
     fs.writeFileSync(config, JSON.stringify(settings));
-    const args = [serverFile, '--config', config, '--listen', '127.0.0.1:0', '--data-dir', dataDirectory];
+    const [command = '', ...before] = program;
+    const args = [...before, '--config', config, '--listen', '127.0.0.1:0', '--data-dir', dataDirectory];
     const startedAt = performance.now();
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     onSpawn(child);
     const { listening, serving } = readLog(child);
     const { url, respPort } = await listening;

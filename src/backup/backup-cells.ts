@@ -57,13 +57,16 @@ type Cell = (typeof cellNames)[number];
 
 export class BackupCells {
   readonly #cells: Float64Array;
+  /** 1: a copy is asked for or being made. Of several front ends that are asked at once, one takes it. */
+  readonly #copyTaken: Int32Array;
 
   constructor(memory: SharedArrayBuffer) {
-    this.#cells = new Float64Array(memory);
+    this.#cells = new Float64Array(memory, 0, cellNames.length + storageFaults.length);
+    this.#copyTaken = new Int32Array(memory, this.#cells.byteLength, 1);
   }
 
   static allocate(): SharedArrayBuffer {
-    return new SharedArrayBuffer((cellNames.length + storageFaults.length) * Float64Array.BYTES_PER_ELEMENT);
+    return new SharedArrayBuffer((cellNames.length + storageFaults.length + 1) * Float64Array.BYTES_PER_ELEMENT);
   }
 
   get(cell: Cell): number {
@@ -78,8 +81,33 @@ export class BackupCells {
     this.set(cell, this.get(cell) + value);
   }
 
+  /** @returns the number of the request; undefined: a copy is asked for already, or being made */
+  askForCopy(): number | undefined {
+    if (Atomics.compareExchange(this.#copyTaken, 0, 0, 1) !== 0) return undefined;
+    this.add('askedForCopies', 1);
+    return this.get('askedForCopies');
+  }
+
+  copyBegins(): void {
+    Atomics.store(this.#copyTaken, 0, 1);
+    this.set('copying', 1);
+  }
+
+  /**
+   * Another may be asked for, unless one is that was not begun yet.
+   * @param done the request that was taken; absent: none was
+   */
+  copyEnds(done = this.get('takenCopies')): void {
+    this.set('copying', 0);
+    this.set('copyingRows', 0);
+    if (this.get('askedForCopies') === done) Atomics.store(this.#copyTaken, 0, 0);
+    // Last: who has waited for it may ask for the next at once.
+    this.set('takenCopies', done);
+  }
+
   clear(): void {
     this.#cells.fill(0);
+    Atomics.store(this.#copyTaken, 0, 0);
   }
 
   get state(): BackupState {

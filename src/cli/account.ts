@@ -40,7 +40,7 @@ export const exportAccount: Run = async (invocation, { options }) => {
     shown.erase();
     out.close();
   }
-  terminal.errorLine(`Exported ${lines} lines, as of revision ${rev}; no locks, rate limits and idempotency ids.`);
+  terminal.errorLine(`Exported ${lines} lines, as of revision ${rev}; no leases of locks or of messages.`);
 };
 
 export const importAccount: Run = async (invocation, { args, options }) => {

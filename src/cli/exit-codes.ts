@@ -35,6 +35,7 @@ const codeOfStatus = {
   410: exitCodes.negative,
   413: exitCodes.usage,
   415: exitCodes.usage,
+  421: exitCodes.unavailable,
   422: exitCodes.negative,
   429: exitCodes.unavailable,
   500: exitCodes.internal,

@@ -46,6 +46,7 @@ export class Invocation {
     return {
       url: this.#global('url') || process.env['DRAGONLOCK_URL'] || 'http://127.0.0.1:8081',
       token,
+      machine: process.env['DRAGONLOCK_MACHINE'] || undefined,
       timeout: timeout === undefined ? undefined : parseDuration(timeout, '--timeout'),
       coalesce: false,
     };

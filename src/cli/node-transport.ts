@@ -6,6 +6,7 @@ import type http from 'node:http';
 import type https from 'node:https';
 import type { Settings } from '../client/options.ts';
 import {
+  fixedHeaders,
   isBeforeSending,
   isPermanent,
   LateReply,
@@ -23,14 +24,14 @@ export class NodeTransport implements Transport {
   readonly #prefix: string;
   readonly #headers: Readonly<Record<string, string>>;
 
-  constructor({ url, token }: Settings) {
-    this.#url = new URL(url);
+  constructor(settings: Settings) {
+    this.#url = new URL(settings.url);
     this.#prefix = this.#url.pathname.replace(/\/$/, '');
     // An import would load all that the module offers, and with it half of Node.
     this.#module =
       this.#url.protocol === 'https:' ? process.getBuiltinModule('node:https') : process.getBuiltinModule('node:http');
     this.#agent = new this.#module.Agent({ keepAlive: true });
-    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    this.#headers = fixedHeaders(settings);
   }
 
   send({ method, path, body, contentType, idempotencyKey, timeoutMs, signal }: WireRequest): Promise<WireReply> {

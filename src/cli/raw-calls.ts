@@ -15,14 +15,16 @@ export interface RawCalls {
 }
 
 export async function rawCalls(options: DragonLockOptions): Promise<RawCalls> {
-  const [{ CallSender }, { systemLeaseClock }, { settingsOf }, { NodeTransport }] = await Promise.all([
-    import('../client/call-sender.ts'),
-    import('../client/lease-clock.ts'),
-    import('../client/options.ts'),
-    import('./node-transport.ts'),
-  ]);
+  const [{ CallSender }, { systemLeaseClock }, { settingsOf }, { NodeTransport }, { MovingTransport }] =
+    await Promise.all([
+      import('../client/call-sender.ts'),
+      import('../client/lease-clock.ts'),
+      import('../client/options.ts'),
+      import('./node-transport.ts'),
+      import('../client/moving-transport.ts'),
+    ]);
   const settings = withUsageErrors(() => settingsOf(options, {}));
-  const transport = new NodeTransport(settings);
+  const transport = new MovingTransport(settings, (own) => new NodeTransport(own));
   const sender = new CallSender(settings, { transport, clock: systemLeaseClock, random: Math.random });
   return {
     async call(batch) {

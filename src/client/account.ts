@@ -78,8 +78,8 @@ export class Accounts {
   }
 
   /**
-   * All that the account has, page by page: keys, counters, sequences, queues with their messages. Others may write
-   * meanwhile: all pages together are the account as of the last page's `rev`.
+   * All that the account has, page by page, but for leases of locks and of messages. Others may write meanwhile: all
+   * pages together are the account as of the last page's `rev`. Needs the scope `admin`.
    */
   export(options?: ExportOptions): AsyncGenerator<ExportPage, void, undefined> {
     checkOptions(options, exportNames);

@@ -14,6 +14,7 @@ import { Counters } from './counters.ts';
 import { gotText, invalid } from './checks.ts';
 import { LockLostError } from './errors.ts';
 import { onEndingSignal } from './exit-signals.ts';
+import { MovingTransport } from './moving-transport.ts';
 import { HttpTransport, type Transport } from './transport.ts';
 import { KeyValues } from './kv.ts';
 import { CallQueue } from './call-queue.ts';
@@ -108,7 +109,7 @@ export class DragonLock implements AsyncDisposable {
     this.account = account;
     this.url = url;
     this.#sender = new CallSender(settings, {
-      transport: dependencies.transport?.(settings) ?? new HttpTransport(settings),
+      transport: new MovingTransport(settings, dependencies.transport ?? ((own) => new HttpTransport(own))),
       clock: dependencies.clock ?? systemLeaseClock,
       random: dependencies.random ?? Math.random,
     });

@@ -31,7 +31,9 @@ import {
 } from './errors.ts';
 import { LimitMismatchError } from './lock-errors.ts';
 import { DuplicateTaskError } from './task-error.ts';
+import { MovedError } from './moved-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
+import { CopyInProgressError } from './backup-errors.ts';
 import { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 
 const classOf = {
@@ -53,10 +55,12 @@ const classOf = {
   conflict: ConflictError,
   script_refused: ScriptRefusedError,
   request_in_progress: RequestInProgressError,
+  copy_in_progress: CopyInProgressError,
   account_deleting: AccountDeletingError,
   compacted: CompactedError,
   too_large: TooLargeError,
   unsupported_media_type: UnsupportedMediaTypeError,
+  moved: MovedError,
   idempotency_mismatch: IdempotencyMismatchError,
   script_failed: ScriptFailedError,
   script_timeout: ScriptTimeoutError,

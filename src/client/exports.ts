@@ -22,6 +22,7 @@ export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, 
 export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
 export type { LimitOptions, LimitResult } from './limits.ts';
 export { DuplicateTaskError } from './task-error.ts';
+export { CopyInProgressError } from './backup-errors.ts';
 export { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 export { QuotaExceededError } from './quota-error.ts';
 export type { Usage, UsageLimits } from './usage.ts';
@@ -137,5 +138,6 @@ export {
   type ClientErrorCode,
   type LockHolder,
 } from './errors.ts';
+export { MovedError } from './moved-error.ts';
 export { LimitMismatchError } from './lock-errors.ts';
 export type { ErrorCode } from '../protocol/errors.ts';

@@ -15,6 +15,11 @@ export interface DragonLockOptions {
    * 15,000.
    */
   readonly timeout?: Duration | undefined;
+  /**
+   * Where several machines share out the accounts: the name of the one to ask, which answers even if the account is on
+   * another one. For whoever moves accounts, with the scope `admin`. Default: `DRAGONLOCK_MACHINE`.
+   */
+  readonly machine?: string | undefined;
   /** Calls of one turn of the event loop travel in one request. Default true. */
   readonly coalesce?: boolean | undefined;
   /**
@@ -36,6 +41,7 @@ export interface Settings {
   readonly url: string;
   readonly account: string;
   readonly token: string | undefined;
+  readonly machine: string | undefined;
   readonly timeoutMs: number;
   readonly coalesce: boolean;
   readonly retryWrites: boolean;
@@ -47,6 +53,7 @@ const optionNames: NamesOf<DragonLockOptions> = {
   url: true,
   account: true,
   token: true,
+  machine: true,
   timeout: true,
   coalesce: true,
   retryWrites: true,
@@ -73,10 +80,15 @@ export function settingsOf(options: DragonLockOptions, environment: Environment)
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
     throw new TypeError('token: expected printable ASCII without spaces, got other characters');
   }
+  const machine = options.machine ?? set(environment['DRAGONLOCK_MACHINE']);
+  if (machine !== undefined && !/^[\w.-]{1,64}$/.test(machine)) {
+    throw new TypeError(`machine: expected 1 to 64 characters of A-Z a-z 0-9 . _ -, got ${JSON.stringify(machine)}`);
+  }
   return {
     url: baseUrl(url),
     account,
     token,
+    machine,
     timeoutMs: asTypeError(() => durationMs(options.timeout ?? 15_000, 'timeout')),
     coalesce: yesOrNo(options.coalesce ?? true, 'coalesce'),
     retryWrites: yesOrNo(options.retryWrites ?? true, 'retryWrites'),

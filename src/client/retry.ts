@@ -9,6 +9,8 @@ const transientCodes: ReadonlySet<ErrorCode | ClientErrorCode> = new Set([
   'rate_limited',
   'too_many_waiters',
   'request_in_progress',
+  // The maps of two machines may differ for a moment.
+  'moved',
 ] satisfies ErrorCode[]);
 
 export function isTransient(code: ErrorCode | ClientErrorCode): boolean {

@@ -67,7 +67,8 @@ export class HttpTransport implements Transport {
   readonly #prefix: string;
   readonly #headers: Readonly<Record<string, string>>;
 
-  constructor({ url, token, connections, timeoutMs }: Settings) {
+  constructor(settings: Settings) {
+    const { url, connections, timeoutMs } = settings;
     const { origin, pathname } = new URL(url);
     // `timeoutMs` of each request replaces undici's timeouts.
     const common = {
@@ -85,7 +86,7 @@ export class HttpTransport implements Transport {
       };
     };
     this.#prefix = pathname.replace(/\/$/, '');
-    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    this.#headers = fixedHeaders(settings);
   }
 
   async send({
@@ -139,6 +140,14 @@ export class HttpTransport implements Transport {
     const pools = await this.#pools;
     if (pools !== undefined) await Promise.all([pools.calls.destroy(), pools.waits.destroy()]);
   }
+}
+
+/** The headers of every request. */
+export function fixedHeaders({ token, machine }: Settings): Readonly<Record<string, string>> {
+  return {
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    ...(machine !== undefined && { 'dragonlock-machine': machine }),
+  };
 }
 
 interface Pools {

@@ -8,6 +8,8 @@ import { backupSchema } from './backup-schema.ts';
 import { count, threadsUpTo } from './config-numbers.ts';
 import { httpSchema } from './http-schema.ts';
 import type { Listen } from './listen.ts';
+import type { MachinesConfig } from './machines.ts';
+import { machinesDefaults, machinesSchema } from './machines-schema.ts';
 import { logDefaults, logSchema, type LogSettings } from './request-log-settings.ts';
 import { scriptsDefaults, scriptsSchema, type ScriptSettings } from './script-settings.ts';
 import { tlsDefaults, tlsSchema, type TlsFiles } from './tls-schema.ts';
@@ -180,6 +182,7 @@ export const configSchema = Type.Object(
       ),
     ),
     backup: Type.Optional(backupSchema),
+    machines: Type.Optional(machinesSchema),
     log: logSchema,
   },
   section,
@@ -251,6 +254,7 @@ export interface Config {
   readonly scripts: ScriptSettings;
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
   readonly backup: BackupSettings;
+  readonly machines: MachinesConfig;
   readonly log: LogSettings;
 }
 
@@ -283,5 +287,6 @@ export const configDefaults = {
   scripts: scriptsDefaults,
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
   backup: backupDefaults,
+  machines: machinesDefaults,
   log: logDefaults,
 } as const satisfies Required<ConfigFile>;

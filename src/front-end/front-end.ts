@@ -34,7 +34,7 @@ import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { onSocketClose } from './http/sockets/on-socket-close.ts';
 import { auditServer } from './audited.ts';
-import type { ReloadCall } from './reload-report.ts';
+import type { ServerActions } from './server-actions.ts';
 import { serverOf } from './server-of.ts';
 import type { FrontEndFiles, FrontEndPorts } from './ports.ts';
 import { ScriptClient } from '../scripts/threads/script-client.ts';
@@ -81,7 +81,7 @@ export class FrontEnd {
   /** Absent: there is no door for Redis clients. */
   readonly #resp: RespDoor | undefined;
   #router: Router | undefined;
-  #reload: ReloadCall | undefined;
+  #actions: ServerActions | undefined;
   /** Those whose errors are heard. */
   readonly #survived = new WeakSet<Server>();
   #acceptToldMs = -Infinity;
@@ -98,7 +98,7 @@ export class FrontEnd {
       ...options,
       accounts: this.#accounts,
       dispatcher: this.#lateDispatcher(),
-      reload: (by) => this.#reload?.(by),
+      actions: () => this.#actions,
       scriptPool: options.scripts && new ScriptClient(options.scripts),
       bodyThread: { url: new URL(options.bodyThread), onFatal: endThread },
       lifecycle: {
@@ -178,23 +178,23 @@ export class FrontEnd {
 
   /** Takes other settings over, from the next request, login and connection on. */
   reload(settings: LiveSettings): void {
-    const { tokens, accounts, limits, corsOrigins, httpTls, respTls } = settings;
+    const { tokens, accounts, limits, corsOrigins, httpTls, respTls, log } = settings;
     const { config } = this.#options;
     this.#context.inForce.replace(settings);
     this.#context.quotas.replace(limits, ownQuotasOf(accounts));
-    // Whoever needs a limit looks it up in this object.
-    Object.assign(config.limits, limits);
+    Object.assign(config.limits, limits); // where whoever needs a limit looks it up
     this.#context.rateLimiter.replace(limits.account_requests_per_second, ratesOf(accounts));
     this.#accounts.replace(ownLimitsOf(accounts));
     this.#context.cors.replace(corsOrigins);
+    this.#context.requestLog.replace(log);
     if (httpTls !== undefined) this.#servers.useCertificate(httpTls);
     if (respTls !== undefined) this.#resp?.useCertificate(respTls);
     this.#context.tokens.replace(tokens);
   }
 
-  /** Says what `POST /admin/reload` does; only the first front end is asked. */
-  onReload(run: ReloadCall): void {
-    this.#reload = run;
+  /** Says what is done to the server as a whole; only the first front end is asked. */
+  takeActions(actions: ServerActions): void {
+    this.#actions = actions;
   }
 
   audit(entry: AuditOperation): void {

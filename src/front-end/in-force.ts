@@ -23,8 +23,8 @@ export class InForce {
 
 /** A server cannot begin or end to speak TLS, so only other files replace those of before. */
 export function withSettings(config: Config, settings: LiveSettings): Config {
-  const { tokens, accounts, limits, corsOrigins, httpTls, respTls, logLevel, backup } = settings;
-  const { http, resp, log } = config;
+  const { tokens, accounts, limits, corsOrigins, httpTls, respTls, log, backup } = settings;
+  const { http, resp } = config;
   return {
     ...config,
     tokens: [...tokens],
@@ -32,7 +32,7 @@ export function withSettings(config: Config, settings: LiveSettings): Config {
     limits: { ...config.limits, ...limits },
     http: { ...http, cors_origins: [...corsOrigins], ...(http.tls && httpTls && { tls: httpTls }) },
     resp: { ...resp, ...(resp.tls && respTls && { tls: respTls }) },
-    log: { ...log, level: logLevel },
+    log,
     backup,
   };
 }

@@ -2,7 +2,7 @@
 import type { Limits } from '../shared/limits.ts';
 import type { BackupSettings } from '../backup/backup-settings.ts';
 import type { AccountConfig, Config, TokenConfig } from './config-schema.ts';
-import type { LogLevel } from './request-log-settings.ts';
+import type { LogSettings } from './request-log-settings.ts';
 import type { TlsFiles } from './tls-schema.ts';
 
 /** Limits that front ends look up at each request. */
@@ -27,7 +27,7 @@ export interface LiveSettings {
   readonly corsOrigins: readonly string[];
   readonly httpTls: TlsFiles | undefined;
   readonly respTls: TlsFiles | undefined;
-  readonly logLevel: LogLevel;
+  readonly log: LogSettings;
   readonly backup: BackupSettings;
 }
 
@@ -39,7 +39,7 @@ export function liveSettings({ tokens, accounts, limits, http, resp, log, backup
     corsOrigins: http.cors_origins,
     httpTls: http.tls,
     respTls: resp.tls,
-    logLevel: log.level,
+    log,
     backup,
   };
 }

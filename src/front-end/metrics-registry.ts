@@ -12,6 +12,7 @@ import { addAccountMetrics } from './account-metrics.ts';
 import { addBackupMetrics } from './backup-metrics.ts';
 import { addHistogram, type Series } from './histograms.ts';
 import { addLockMetrics } from './lock-metrics.ts';
+import { addMachineMetrics } from './machine-metrics.ts';
 import { addQueueMetrics } from './queue-metrics.ts';
 import { addScriptMetrics } from './script-metrics.ts';
 import { addTlsMetrics } from './tls-metrics.ts';
@@ -29,6 +30,7 @@ export function metricsRegistry(context: RouteContext): Scrape {
   addRequestMetrics(own, refreshOwn, context);
   addFrontEndMetrics(own, refreshOwn, context);
   addProcessMetrics(own, refreshOwn, context);
+  if (context.machines.here !== '') addMachineMetrics(own, context.machines);
   const backups = new Registry();
   const refreshBackups: RefreshMetrics[] = [];
   addBackupMetrics(backups, refreshBackups, () => context.backup);

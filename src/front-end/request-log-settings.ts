@@ -1,10 +1,9 @@
 /** The schema of `log:` in config.yml, and what of it is for the log of requests. */
 import { Type } from 'typebox';
 import { isIP } from 'node:net';
+import { logLevels, type LogLevel } from '../shared/log-levels.ts';
 import { count } from './config-numbers.ts';
 
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof logLevels)[number];
 export const requestLogs = ['off', 'errors', 'slow', 'all'] as const;
 
 export interface RequestLogSettings {

@@ -68,8 +68,10 @@ export class RequestLog {
   readonly #options: RequestLogOptions;
   readonly #proxies: BlockList | undefined;
   /** The lowest status that is logged whatever it took. */
-  readonly #statusMin: number;
-  readonly #logsSlow: boolean;
+  #statusMin = Infinity;
+  #logsSlow = false;
+  #slowMs = Infinity;
+  #keys = false;
   #pending = '';
   #lines = 0;
   #timed = false;
@@ -77,13 +79,19 @@ export class RequestLog {
   constructor(options: RequestLogOptions) {
     this.#options = options;
     this.#proxies = options.trustedProxies.length === 0 ? undefined : listOf(options.trustedProxies);
-    const { requests } = options.settings;
+    this.replace(options.settings);
+  }
+
+  /** From the next request on. */
+  replace({ requests, slow_ms, keys }: RequestLogSettings): void {
     this.#statusMin = requests === 'all' ? 0 : requests === 'off' ? Infinity : 400;
     this.#logsSlow = requests === 'slow' || requests === 'all';
+    this.#slowMs = slow_ms;
+    this.#keys = keys;
   }
 
   isSlow(ms: number, waits: boolean): boolean {
-    return !waits && ms >= this.#options.settings.slow_ms;
+    return !waits && ms >= this.#slowMs;
   }
 
   wants(status: number, slow: boolean): boolean {
@@ -119,7 +127,6 @@ export class RequestLog {
 
   #membersOf({ request, address, waits, ...ended }: EndedRequest, slow: boolean): LoggedMembers {
     const { headers, method, url, access } = request ?? { headers: {} };
-    const { keys } = this.#options.settings;
     const ms = Math.round(ended.ms * 100) / 100;
     const traceparent = traceOf(headers['traceparent']);
     return {
@@ -132,7 +139,7 @@ export class RequestLog {
       ...(access !== undefined && access.name !== '' && { token: access.name }),
       address: this.#clientOf(address, headers['x-forwarded-for']),
       traceparent,
-      ...(keys && { method, url: url?.slice(0, urlLengthMax) }),
+      ...(this.#keys && { method, url: url?.slice(0, urlLengthMax) }),
     };
   }
 

@@ -3,7 +3,7 @@
  * listen before the first answers anything: the kernel assigns a connection to a front end once, when it is opened, and
  * clients that have waited for a restart connect at once.
  */
-import type { ReloadCall } from '../front-end/reload-report.ts';
+import type { ServerActions } from '../front-end/server-actions.ts';
 import type { AuditOperation } from '../protocol/operations/audit.ts';
 import { restoredToOf, type RestoredState } from '../protocol/restored.ts';
 import { SharedCount } from '../shared/shared-count.ts';
@@ -140,9 +140,9 @@ export class FrontEnds {
     for (const one of this.#further) one.send({ kind: 'reload', settings });
   }
 
-  /** `POST /admin/reload` comes to the first front end, whichever it is sent to. */
-  onReload(run: ReloadCall): void {
-    this.#first.onReload(run);
+  /** A reload, a drain and the like come to the first front end, whichever they are sent to. */
+  takeActions(actions: ServerActions): void {
+    this.#first.takeActions(actions);
   }
 
   audit(entry: AuditOperation): void {

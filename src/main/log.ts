@@ -8,8 +8,8 @@
  * up to `waitingBytesMax`, and is tried again with each line and ten times a second.
  */
 import { pino, type Logger } from 'pino';
-import type { LogLevel } from '../front-end/request-log-settings.ts';
 import { wallMs, type Every } from '../shared/clock.ts';
+import type { LogLevel } from '../shared/log-levels.ts';
 import { openForLog } from '../shared/raw-output.ts';
 
 export interface LogOutput {

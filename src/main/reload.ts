@@ -7,11 +7,11 @@ import { createSecureContext } from 'node:tls';
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../front-end/config-schema.ts';
 import { withSettings } from '../front-end/in-force.ts';
-import type { LogLevel } from '../front-end/request-log-settings.ts';
 import { liveLimits, liveSettings, type LiveSettings } from '../front-end/live-settings.ts';
 import type { ReloadCell } from '../front-end/reload-cell.ts';
-import type { ReloadReport } from '../front-end/reload-report.ts';
+import type { ReloadReport } from '../front-end/server-actions.ts';
 import { ConfigError } from './config/config.ts';
+import type { CurrentLogLevel } from './log-level.ts';
 
 export interface ReloadOptions {
   /** The configuration that the server was started with. */
@@ -19,8 +19,8 @@ export interface ReloadOptions {
   /** @throws ConfigError */
   readonly load: () => Config;
   readonly apply: (settings: LiveSettings, before: Config) => void;
+  readonly logLevel: CurrentLogLevel;
   readonly log: {
-    level: string;
     isLevelEnabled(level: 'info'): boolean;
     info(details: object, message: string): void;
     warn(details: object, message: string): void;
@@ -36,7 +36,7 @@ const liveKeys: readonly string[] = [
   'http.cors_origins',
   'http.tls',
   'resp.tls',
-  'log.level',
+  'log',
   ...liveLimits.map((name) => `limits.${name}`),
 ];
 
@@ -50,7 +50,7 @@ export class Reload {
   }
 
   run(): ReloadReport {
-    const { config, load, apply, log, cell } = this.#options;
+    const { config, load, apply, log, logLevel, cell } = this.#options;
     const next = loaded(load);
     const problems = 'problems' in next ? next.problems : whyNot(config, next);
     if ('problems' in next || problems.length > 0) {
@@ -73,7 +73,7 @@ export class Reload {
     // By the level that lets it through.
     const told = log.isLevelEnabled('info');
     if (told) tell();
-    log.level = next.log.level satisfies LogLevel;
+    logLevel.configure(next.log.level);
     if (!told) tell();
     if (restart.length > 0) log.warn({ keys: restart }, `A restart is needed for ${restart.join(', ')}`);
     return { changed, restart };

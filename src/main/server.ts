@@ -13,7 +13,6 @@ import { isDeepStrictEqual } from 'node:util';
 import manifest from '../../package.json' with { type: 'json' };
 import type { Config } from '../front-end/config-schema.ts';
 import { ReloadCell } from '../front-end/reload-cell.ts';
-import type { AskedBy, ReloadReport } from '../front-end/reload-report.ts';
 import { allocateSharedCounters } from '../front-end/shared-counters.ts';
 import type { JournalLog } from '../journal/file/journal-options.ts';
 import { processMs, systemAfter, systemEvery, wallMs } from '../shared/clock.ts';
@@ -28,8 +27,10 @@ import { lockDataDirectory } from './data-directory/data-directory-lock.ts';
 import { openDataDirectory, type OpenedDataDirectory } from './data-directory/open-data-directory.ts';
 import { exitNow } from './exit-now.ts';
 import { FrontEnds } from './front-ends.ts';
+import { CurrentLogLevel } from './log-level.ts';
 import { openLog } from './log.ts';
 import { Reload } from './reload.ts';
+import { serverActions } from './server-actions.ts';
 import { ServiceManager } from './service-manager.ts';
 import { Watchdog } from './watchdog.ts';
 import { connectionsFor, openFilesMax } from './open-files.ts';
@@ -41,6 +42,8 @@ import { Threads } from './threads.ts';
 const exitCannotStart = 1;
 const exitBroken = 70;
 const startTellsMs = 10_000;
+/** So that whoever asks for a drain has the reply. */
+const drainsAfterMs = 100;
 
 const argv = process.argv.slice(2);
 const asked = askedFor(argv);
@@ -138,6 +141,7 @@ async function run(config: Config): Promise<void> {
     log.warn('Other machines reach the server without TLS: set http.tls, or http.behind_proxy if a proxy has it');
   endStart();
   manager.ready(`Serving on ${url}`);
+  const logLevel = new CurrentLogLevel({ log, configured: config.log.level, after: systemAfter });
   const reloading = new Reload({
     config,
     load,
@@ -147,21 +151,21 @@ async function run(config: Config): Promise<void> {
       if (!isDeepStrictEqual(settings.backup, before.backup)) void backups.replace(settings.backup);
     },
     log,
+    logLevel,
     cell: new ReloadCell(counters.reload),
   });
-  const reloadNow = (by: AskedBy): ReloadReport => {
-    if (isStopping) return { problems: ['the server is stopping'] };
-    manager.reloading();
-    const report = reloading.run();
-    const isOld = 'problems' in report;
-    manager.ready(
-      `Serving on ${url}${isOld ? ' with the old configuration: the new one has problems, see the log' : ''}`,
-    );
-    if (!isOld) frontEnds.audit({ action: 'server.reload', subject: report.changed.join(', '), ...by });
-    return report;
-  };
-  frontEnds.onReload(reloadNow);
-  reload = () => void reloadNow({ who: '', from: 'SIGHUP' });
+  const actions = serverActions({
+    reloading,
+    logLevel,
+    manager,
+    log,
+    url,
+    audit: (entry) => frontEnds.audit(entry),
+    isStopping: () => isStopping,
+    stopSoon: () => systemAfter(drainsAfterMs, () => stop()),
+  });
+  frontEnds.takeActions(actions);
+  reload = () => void actions.reload({ who: '', from: 'SIGHUP' });
   const watchdog = watchThreads(() => Promise.all([threads.ping(), frontEnds.ping(), tasks.ping()]));
 
   stop = () => {

@@ -74,6 +74,11 @@ export const errorCodes = {
     retryable: true,
     meaning: 'The first request with this idempotency id still waits for its lock.',
   },
+  copy_in_progress: {
+    status: 409,
+    retryable: false,
+    meaning: 'A copy for the backup is asked for already, or being made; it will do.',
+  },
   account_deleting: {
     status: 409,
     retryable: true,
@@ -95,6 +100,11 @@ export const errorCodes = {
     status: 415,
     retryable: false,
     meaning: 'The body is not JSON in plain UTF-8, nor, with ?as=text, text.',
+  },
+  moved: {
+    status: 421,
+    retryable: false,
+    meaning: 'The account is on another machine, `Owner`; nothing was done.',
   },
   idempotency_mismatch: {
     status: 422,

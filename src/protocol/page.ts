@@ -1,4 +1,5 @@
 /** Pages of a list, and how the pages of several shards are merged. */
+import { compareKeys } from '../shared/text.ts';
 import type { Revision } from './ids.ts';
 import { commands, type ListCommand, type PageCommand } from './operations/operations.ts';
 import { exportCursor, type AccountExport } from './operations/account.ts';
@@ -111,9 +112,4 @@ function rowsOf({ rows }: Page, folder: true | undefined): string {
 function afterOf({ kind }: ListCommand, { after }: Page): string | undefined {
   if (kind === 'lock.longest') return undefined;
   return kind === 'account.list' ? after?.slice(1) : after;
-}
-
-/** Compares by UTF-8 bytes, which differs from JavaScript's order where surrogate pairs meet U+E000–U+FFFF. */
-export function compareKeys(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

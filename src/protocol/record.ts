@@ -201,8 +201,11 @@ export function peekAccount(buffer: Buffer, at: number): AccountId {
   return accountId(buffer.toString('latin1', at + recordHeaderBytes, at + recordHeaderBytes + length));
 }
 
-/** @throws NewerData for a kind that is not known, InvariantError when the bytes are no record */
-export function decodeRecord(buffer: Buffer, start: number): CommitRecord {
+/**
+ * @param wanted by kind: 0 for effects that are left out
+ * @throws NewerData for a kind that is not known, InvariantError when the bytes are no record
+ */
+export function decodeRecord(buffer: Buffer, start: number, wanted?: Uint8Array): CommitRecord {
   const { rev, length } = peekRecord(buffer, start);
   const end = start + length;
   const account = peekAccount(buffer, start);
@@ -217,9 +220,11 @@ export function decodeRecord(buffer: Buffer, start: number): CommitRecord {
     const keyBytes = buffer.readUInt16LE(at + 2);
     at += effectHeaderBytes;
     assert(at + keyBytes <= end, 'a key fits into its record');
-    const key = buffer.toString('utf8', at, at + keyBytes);
+    const isWanted = wanted === undefined || wanted[kind] !== 0;
+    const key = isWanted ? buffer.toString('utf8', at, at + keyBytes) : '';
     at += keyBytes;
     if ((flags & flagPut) === 0) {
+      if (!isWanted) continue;
       effects.push((flags & flagExpired) === 0 ? { kind, key, till: 0 } : { kind, key, till: 0, expired: true });
       continue;
     }
@@ -228,7 +233,7 @@ export function decodeRecord(buffer: Buffer, start: number): CommitRecord {
     const valueBytes = buffer.readUInt32LE(at + 6);
     at += putHeaderBytes;
     assert(at + valueBytes <= end, 'a value fits into its record');
-    effects.push({ kind, key, till, value: buffer.toString('utf8', at, at + valueBytes) });
+    if (isWanted) effects.push({ kind, key, till, value: buffer.toString('utf8', at, at + valueBytes) });
     at += valueBytes;
   }
   return { rev, account, effects };

@@ -17,3 +17,8 @@ export function quoted(key: string): string {
   }
   return `"${key}"`;
 }
+
+/** Compares by UTF-8 bytes, which differs from JavaScript's order where surrogate pairs meet U+E000–U+FFFF. */
+export function compareKeys(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

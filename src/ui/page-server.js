@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks';
+import { call } from './api.js';
 import { bytes, duration } from './format.js';
 import { html } from './html.js';
-import { Card, CopyButton, Empty, Loaded, Pill, Table } from './parts.js';
+import { Card, CopyButton, Empty, Failure, Loaded, Notice, Pill, Table } from './parts.js';
 import { overview, useCall, useStore } from './store.js';
 
 export function ServerPage() {
@@ -30,10 +31,49 @@ export function ServerPage() {
               },
             ]} />`}</${Loaded}></${Card}>
     </div>
+    <${Actions} onChange=${() => (config.again(), tokens.again())} />
     <${Card} title="Settings in use" tools=${html`<label><span class="visually-hidden">Search settings</span><input class="field" type="search" data-search placeholder="Search settings" value=${text} onInput=${(event) => setText(event.target.value)} /></label>
       <${CopyButton} text=${() => (config.data?.Settings ?? []).map(({ Name, Value }) => `${Name}: ${JSON.stringify(Value)}`).join('\n')} />`}>
       <${Loaded} call=${config}>${({ Settings }) => html`<${SettingsTable} rows=${Settings} text=${text} />`}</${Loaded}>
     </${Card}>`;
+}
+
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
+/** What can be done to a running server; a drain is left to the command line. */
+function Actions({ onChange }) {
+  const [said, setSaid] = useState();
+  const [error, setError] = useState();
+  const [level, setLevel] = useState('debug');
+  const run = async (method, path, tell) => {
+    setError(undefined);
+    try {
+      setSaid(tell(await call(method, path)));
+      onChange();
+    } catch (failure) {
+      setError(failure);
+    }
+  };
+  return html`<${Card} title="Configuration and log"><div class="body stack">
+    <${Failure} error=${error} />
+    ${said !== undefined && html`<${Notice} tone=${said.tone}>${said.text}</${Notice}>`}
+    <div class="toolbar">
+      <button class="button" onClick=${() => run('POST', 'admin/reload', reloadText)}>Reload configuration</button>
+      <label><span class="visually-hidden">Log level</span><select class="field" value=${level} onChange=${(event) => setLevel(event.target.value)}>
+        ${levels.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select></label>
+      <button class="button" onClick=${() => run('PUT', `admin/log-level?level=${level}`, levelText)}>Log so for 10 minutes</button>
+    </div></div></${Card}>`;
+}
+
+function reloadText({ Reloaded, Changed, NeedRestart, Problems }) {
+  if (!Reloaded) return { tone: 'bad', text: `The old configuration stays in force. ${Problems.join('; ')}` };
+  const changed = Changed.length === 0 ? 'Nothing has changed.' : `Changed: ${Changed.join(', ')}.`;
+  if (NeedRestart.length === 0) return { tone: 'good', text: changed };
+  return { tone: 'warn', text: `${changed} A restart is needed for ${NeedRestart.join(', ')}.` };
+}
+
+function levelText({ Level, Configured }) {
+  return { tone: 'good', text: `The log level is ${Level} now, and ${Configured} again in 10 minutes.` };
 }
 
 function SettingsTable({ rows, text }) {

@@ -46,7 +46,7 @@ export function Empty({ icon = 'file', title, children }) {
 }
 
 export function Notice({ tone = 'warn', children, link }) {
-  return html`<div class=${`notice ${tone}`} role="status"><${Icon} name="warn" /><span>${children}</span>${link}</div>`;
+  return html`<div class=${`notice ${tone}`} role="status"><${Icon} name=${tone === 'good' ? 'help' : 'warn'} /><span>${children}</span>${link}</div>`;
 }
 
 /** What went wrong with a call, and what would work. */

@@ -2,6 +2,10 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
+import type { ManifestHeader } from '../../src/backup/format/headers.ts';
+import { payloadCodec } from '../../src/backup/format/payload.ts';
+import { Repository } from '../../src/backup/repository/repository.ts';
+import { NoSpaceToRestore } from '../../src/backup/restore/restore.ts';
 import type { RowSource } from '../../src/backup/ship/copier.ts';
 import type { StoreRows } from '../../src/backup/ship/store-rows.ts';
 import { accountId } from '../../src/protocol/ids.ts';
@@ -74,7 +78,7 @@ test('restore: every revision and moment of a history is as the model has it', a
 /** As a newer server copies them. */
 function newerRows(own: StoreRows): RowSource {
   const rows: RowSource['rows'] = (...args) => own.rows(...args);
-  const needs = { reader: 2, kinds: ['task'] };
+  const needs = { reader: 2, kinds: ['future'] };
   return { shards: own.shards, lowestWatermark: () => own.lowestWatermark(), needs: () => needs, rows };
 }
 
@@ -88,7 +92,27 @@ test('restore: a copy that an older server cannot read is refused before anythin
   const refused = restoreFrom(t, storage, { kind: 'latest' }, { directory });
   await assert.rejects(
     refused,
-    (error) => error instanceof NewerData && /entries of the kind task/.test(error.message),
+    (error) => error instanceof NewerData && /entries of the kind future/.test(error.message),
+  );
+  assert.deepEqual(fs.readdirSync(directory), []);
+});
+
+test('restore: too little space is said before anything is made', async (t) => {
+  const storage = new MemoryStorage();
+  const server = await BackedUpStore.open(t, { storage });
+  await server.agent.look();
+  server.commit(accounts[0]!, [{ kind: kinds.kv, key: 'k', till: 0, value: '1' }]);
+  await server.settle();
+  const repository = await Repository.open(storage, await payloadCodec({}));
+  const key = storage.keys('copy/').find((name) => name.endsWith('manifest.json'))!;
+  const { header } = await repository.readHeader<ManifestHeader>(key, 'manifest');
+  storage.objects.delete(key);
+  // As much as no disk has.
+  await repository.create(key, repository.sealHeader({ ...header, raw: 2 ** 60 }));
+  const directory = emptyDirectory(t);
+  await assert.rejects(
+    restoreFrom(t, storage, { kind: 'latest' }, { directory }),
+    (error) => error instanceof NoSpaceToRestore && /may take \d+ MB, and \S+ has \d+ MB free/.test(error.message),
   );
   assert.deepEqual(fs.readdirSync(directory), []);
 });

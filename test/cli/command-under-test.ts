@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import os from 'node:os';
-import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { commandProgram, compileCache } from '../support/server-program.ts';
 
+/** The sources. Most tests start the bundle of them, `commandProgram`, with less CPU time. */
 export const commandFile = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 /** What users start: it starts Node with the file above. */
 export const commandScript = fileURLToPath(new URL('../../src/cli/dragonlock', import.meta.url));
-const compileCache = path.join(os.tmpdir(), 'dragonlock-test-compile-cache');
 /** Anything that takes longer is a hang. */
 const timeoutMs = 60_000;
 
@@ -39,7 +39,7 @@ export class CommandUnderTest {
   #onChange = new Set<() => void>();
 
   constructor(t: TestContext, args: readonly string[], options: CommandOptions = {}) {
-    const [file, ...argv] = options.argv ?? [process.execPath, commandFile, ...args];
+    const [file, ...argv] = options.argv ?? [process.execPath, commandProgram, ...args];
     this.process = spawn(file!, argv, {
       cwd: options.cwd ?? os.tmpdir(),
       env: environment(options),

@@ -11,8 +11,10 @@ import { test } from 'node:test';
 import type { Launch } from '../../src/cli/launch.ts';
 import { CommandStart } from '../../src/cli/start-command.ts';
 import { temporaryDirectory } from '../docs/server-child.ts';
-import { ServerUnderTest } from '../support/server-under-test.ts';
+import { serverForFile, type Place } from '../support/server-under-test.ts';
 import { commandFile, commandScript, CommandUnderTest, environment, runCommand } from './command-under-test.ts';
+
+const server = serverForFile();
 
 const withoutPerl = !fs.existsSync('/usr/bin/perl') && 'Perl is not installed';
 const dump = `
@@ -69,8 +71,8 @@ function entries(file: string): string[] {
   return fs.readFileSync(file, 'latin1').split('\0').slice(0, -1);
 }
 
-function variables(url: string): Buffer[] {
-  const given = environment({ url, env: { TWICE: undefined } });
+function variables(at: Place): Buffer[] {
+  const given = environment({ ...at, env: { TWICE: undefined } });
   const own = ['PATH', 'DRAGONLOCK_URL', 'DRAGONLOCK_ACCOUNT', 'NODE_COMPILE_CACHE'];
   return [...oddVariables, ...own.map((name) => Buffer.from(`${name}=${given[name]}`))];
 }
@@ -94,9 +96,9 @@ function assertExact(file: string, given: readonly Buffer[]): void {
 test('the command gets arguments, variables, ignored signals and the limit of files exactly as they came', {
   skip: withoutPerl,
 }, async (t) => {
-  const { url } = await ServerUnderTest.forTest(t);
+  const at = server.place();
   const file = path.join(temporaryDirectory(t), 'as-script');
-  const given = variables(url);
+  const given = variables(at);
   const code = await runAs(
     launch([commandScript, 'lock', 'job', '--', 'sh', '-c', dump, file, ...oddArguments], {
       environment: given,
@@ -112,34 +114,33 @@ test('the command gets arguments, variables, ignored signals and the limit of fi
 });
 
 test('started by Node itself, arguments and variables are exact too', { skip: withoutPerl }, async (t) => {
-  const { url } = await ServerUnderTest.forTest(t);
+  const at = server.place();
   const file = path.join(temporaryDirectory(t), 'as-node');
-  const given = variables(url);
+  const given = variables(at);
   const command = [process.execPath, commandFile, 'lock', 'job', '--', 'sh', '-c', dump, file];
   assert.equal(await runAs(launch([...command, ...oddArguments], { environment: given })), 0);
   assertExact(file, given);
 });
 
 test('nohup: a signal that was ignored ends neither the wait nor the command', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
-  const { url } = server;
-  await server.ok('POST', '/db/acc/lock/job?id=other&dur=60');
+  const at = server.place();
+  await server.ok('POST', `/db/${at.account}/lock/job?id=other&dur=60`);
   const ending = 'echo "$0 says"; kill -HUP $$; echo survived';
   const argv = ['sh', '-c', `trap '' HUP; exec '${commandScript}' lock job -- sh -c '${ending}' job`];
-  const waiting = new CommandUnderTest(t, [], { url, argv });
+  const waiting = new CommandUnderTest(t, [], { ...at, argv });
   await server.waiters(1);
   waiting.signal('SIGHUP');
-  await server.ok('DELETE', '/db/acc/lock/job?id=other');
+  await server.ok('DELETE', `/db/${at.account}/lock/job?id=other`);
   assert.deepEqual(await waiting.ended, { code: 0, stdout: 'job says\nsurvived\n', stderr: '' });
 });
 
 test('descriptors that were opened for the command reach it', async (t) => {
-  const { url } = await ServerUnderTest.forTest(t);
+  const at = server.place();
   const inner = 'for n in 3 4 9; do eval "cat <&$n"; done';
   const line = `exec '${commandScript}' lock job -- sh -c '${inner}' 3<"$0/3" 4<"$0/4" 9<"$0/9"`;
   const directory = temporaryDirectory(t);
   for (const n of [3, 4, 9]) fs.writeFileSync(path.join(directory, String(n)), `${n}\n`);
-  const ended = await runCommand(t, [], { url, argv: ['sh', '-c', line, directory] });
+  const ended = await runCommand(t, [], { ...at, argv: ['sh', '-c', line, directory] });
   assert.deepEqual(ended, { code: 0, stdout: '3\n4\n9\n', stderr: '' });
 });
 
@@ -184,7 +185,7 @@ test('without Perl, what a shell can hand on is handed on, and the rest is refus
 test('a command is found as execvp finds it, and exits with 126 or 127 if it is not', {
   skip: withoutPerl,
 }, async (t) => {
-  const { url } = await ServerUnderTest.forTest(t);
+  const at = server.place();
   const directory = temporaryDirectory(t);
   const write = (name: string, text: string, mode: number): void =>
     fs.writeFileSync(path.join(directory, name), text, { mode });
@@ -199,7 +200,7 @@ test('a command is found as execvp finds it, and exits with 126 or 127 if it is 
     ['', 127, /: not found/],
     [`${directory}/plain/x`, 127, /not found/],
   ] as const) {
-    const ended = await runCommand(t, ['lock', 'job', '--', command, 'x'], { url, env });
+    const ended = await runCommand(t, ['lock', 'job', '--', command, 'x'], { ...at, env });
     assert.equal(ended.code, code, ended.stderr);
     assert.match(ended.stdout + ended.stderr, output);
   }
@@ -211,7 +212,7 @@ const cannotUnshare =
 test('as process 1, orphans are reaped, signals reach the command, and its exit code stays', {
   skip: cannotUnshare,
 }, async (t) => {
-  const { url } = await ServerUnderTest.forTest(t);
+  const at = server.place();
   // Two orphans end; then there must be no zombie. The last line answers the signal.
   const inner = `
     sh -c "sleep 0.1 & sleep 0.1 &"
@@ -219,6 +220,6 @@ test('as process 1, orphans are reaped, signals reach the command, and its exit 
     do :; done
     trap "exit 5" TERM; kill -TERM 1; while :; do :; done`;
   const argv = ['unshare', '--pid', '--fork', '--mount-proc', commandScript, 'lock', 'job', '--', 'sh', '-c', inner];
-  const ended = await runCommand(t, [], { url, argv });
+  const ended = await runCommand(t, [], { ...at, argv });
   assert.deepEqual(ended, { code: 5, stdout: '', stderr: '' });
 });

@@ -6,8 +6,10 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { ServerUnderTest } from '../support/server-under-test.ts';
+import { serverForFile, type Place } from '../support/server-under-test.ts';
 import { CommandUnderTest, isAlive, prints } from './command-under-test.ts';
+
+const server = serverForFile();
 
 /** Waits for signals in bash, without a child process that the signals would end. */
 const waits = 'exec 3<> <(:); while :; do read -r -t 0.05 -u 3 _; done';
@@ -24,10 +26,10 @@ class Stubborn {
   readonly command: CommandUnderTest;
   readonly #file: string;
 
-  constructor(t: TestContext, server: ServerUnderTest, ttl: string) {
-    this.#file = path.join(server.directory, 'alive');
+  constructor(t: TestContext, at: Place, ttl: string) {
+    this.#file = path.join(server.directory, `alive-${at.account}`);
     const args = ['lock', 'job', '--ttl', ttl, '--', 'bash', '-c', stubborn, 'bash', this.#file];
-    this.command = new CommandUnderTest(t, args, { url: server.url });
+    this.command = new CommandUnderTest(t, args, at);
   }
 
   /** @returns its process group */
@@ -48,10 +50,10 @@ class Stubborn {
 }
 
 /** Waits for a renewal, so that the next one is a while off. @returns when the lease ends if nothing renews it */
-async function renewedTillMs(server: ServerUnderTest): Promise<number> {
-  const first = await server.ok('GET', '/db/acc/lock/job');
+async function renewedTillMs({ account }: Place): Promise<number> {
+  const first = await server.ok('GET', `/db/${account}/lock/job`);
   for (;;) {
-    const { Locked, TillMs } = await server.ok('GET', '/db/acc/lock/job');
+    const { Locked, TillMs } = await server.ok('GET', `/db/${account}/lock/job`);
     assert.ok(Locked, 'held');
     if (TillMs > first.TillMs) return TillMs;
   }
@@ -62,11 +64,12 @@ async function gone(group: number): Promise<void> {
 }
 
 test('the server is killed: the whole group ends before the lease can, and the exit code says lost', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
-  const child = new Stubborn(t, server, '4s');
+  const at = server.place();
+  const child = new Stubborn(t, at, '4s');
   const group = await child.running();
-  const tillMs = await renewedTillMs(server);
+  const tillMs = await renewedTillMs(at);
   await server.kill();
+  t.after(() => server.start());
   const { code, stderr } = await child.command.ended;
   assert.equal(code, 76, stderr);
   assert.match(
@@ -80,26 +83,26 @@ test('the server is killed: the whole group ends before the lease can, and the e
 });
 
 test('the server is killed and restarted in time: the lease goes on, and the child with it', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
+  const at = server.place();
   const script = `trap 'exit 3' USR1; echo held; ${waits}`;
   const args = ['lock', 'job', '--ttl', '20s', '--', 'bash', '-c', script];
-  const command = new CommandUnderTest(t, args, { url: server.url });
+  const command = new CommandUnderTest(t, args, at);
   await command.printed(/held/);
-  const { Since } = await server.ok('GET', '/db/acc/lock/job');
+  const { Since } = await server.ok('GET', `/db/${at.account}/lock/job`);
   await server.restart('kill', { listen: `127.0.0.1:${server.port}` });
-  await renewedTillMs(server);
+  await renewedTillMs(at);
   command.signal('SIGUSR1');
   const { code, stderr } = await command.ended;
   assert.deepEqual([code, stderr], [3, '']);
   assert.ok(Since > 0);
-  assert.equal((await server.ok('GET', '/db/acc/lock/job')).Locked, false, 'released on the new server');
+  assert.equal((await server.ok('GET', `/db/${at.account}/lock/job`)).Locked, false, 'released on the new server');
 });
 
 test('the lock is taken away by force: the group ends soon, and the exit code says lost', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
-  const child = new Stubborn(t, server, '6s');
+  const at = server.place();
+  const child = new Stubborn(t, at, '6s');
   const group = await child.running();
-  await prints(t, ['locks', '--force-unlock', 'job'], { url: server.url });
+  await prints(t, ['locks', '--force-unlock', 'job'], at);
   const { code, stderr } = await child.command.ended;
   assert.equal(code, 76);
   assert.match(stderr, /"job".*force.* The command was ended\.$/m);
@@ -107,13 +110,13 @@ test('the lock is taken away by force: the group ends soon, and the exit code sa
 });
 
 test('the command is stopped beyond the ttl: the group is killed in time; continued, it says lost', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
-  const child = new Stubborn(t, server, '4s');
+  const at = server.place();
+  const child = new Stubborn(t, at, '4s');
   const group = await child.running();
-  await renewedTillMs(server);
+  await renewedTillMs(at);
   child.command.signal('SIGSTOP');
-  const { TillMs } = await server.ok('GET', '/db/acc/lock/job');
-  const next = await server.ok('POST', '/db/acc/lock/job?id=next&dur=5&wait=30');
+  const { TillMs } = await server.ok('GET', `/db/${at.account}/lock/job`);
+  const next = await server.ok('POST', `/db/${at.account}/lock/job?id=next&dur=5&wait=30`);
   assert.equal(next.Recover?.Why, 'expired');
   const earlyMs = TillMs - child.lastSeenMs();
   assert.ok(earlyMs > 0, `the last of them was seen ${-earlyMs} ms after the end of the lease`);
@@ -125,13 +128,13 @@ test('the command is stopped beyond the ttl: the group is killed in time; contin
 });
 
 test('the command and its watchdog are stopped: the group is killed as soon as the command runs', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
-  const child = new Stubborn(t, server, '2s');
+  const at = server.place();
+  const child = new Stubborn(t, at, '2s');
   const group = await child.running();
   const stopped = [...childrenOf(child.command.pid).filter((pid) => pid !== group), child.command.pid];
   assert.equal(stopped.length, 2, 'the command and its watchdog');
   for (const pid of stopped) process.kill(pid, 'SIGSTOP');
-  await server.ok('POST', '/db/acc/lock/job?id=next&dur=5&wait=30');
+  await server.ok('POST', `/db/${at.account}/lock/job?id=next&dur=5&wait=30`);
   assert.equal(isAlive(group), true, 'no process could end it');
   child.command.signal('SIGCONT');
   const { code } = await child.command.ended;
@@ -140,31 +143,32 @@ test('the command and its watchdog are stopped: the group is killed as soon as t
 });
 
 test('the command is killed: the group gets SIGTERM at once, and SIGKILL before the lease can end', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
-  const child = new Stubborn(t, server, '4s');
+  const at = server.place();
+  const child = new Stubborn(t, at, '4s');
   const group = await child.running();
-  await renewedTillMs(server);
+  await renewedTillMs(at);
   child.command.signal('SIGKILL');
-  const { TillMs } = await server.ok('GET', '/db/acc/lock/job');
+  const { TillMs } = await server.ok('GET', `/db/${at.account}/lock/job`);
   await gone(group);
   const earlyMs = TillMs - child.lastSeenMs();
   assert.ok(earlyMs > 0, `the last of them was seen ${-earlyMs} ms after the end of the lease`);
 
   const script = `trap 'echo asked; exit' TERM; echo held; ${waits}`;
   const args = ['lock', 'other', '--ttl', '1h', '--', 'bash', '-c', script];
-  const gentle = new CommandUnderTest(t, args, { url: server.url });
+  const gentle = new CommandUnderTest(t, args, at);
   await gentle.printed(/held/);
   gentle.signal('SIGKILL');
   assert.match((await gentle.ended).stdout, /asked/, 'long before the hour is over');
 });
 
 test('the server is gone when the child ends: its exit code stays, and a line says so', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
+  const at = server.place();
   const script = `trap 'exit 3' USR1; echo held; ${waits}`;
   const args = ['lock', 'job', '--timeout', '1s', '--', 'bash', '-c', script];
-  const command = new CommandUnderTest(t, args, { url: server.url });
+  const command = new CommandUnderTest(t, args, at);
   await command.printed(/held/);
   await server.kill();
+  t.after(() => server.start());
   command.signal('SIGUSR1');
   const { code, stderr } = await command.ended;
   assert.equal(code, 3);
@@ -172,14 +176,14 @@ test('the server is gone when the child ends: its exit code stays, and a line sa
 });
 
 test('the lock is lost just before the child succeeds: 76, because another client may have held it', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
+  const at = server.place();
   for (const [ends, code] of [
     [0, 76],
     [3, 3],
   ] as const) {
     const script = `trap 'exit ${ends}' USR1; echo held; ${waits}`;
     const args = ['lock', 'job', '--ttl', '10m', '--', 'bash', '-c', script];
-    const command = new CommandUnderTest(t, args, { url: server.url });
+    const command = new CommandUnderTest(t, args, at);
     await command.printed(/held/);
     await server.batch({ UnlockID: 'job' });
     command.signal('SIGUSR1');
@@ -193,10 +197,10 @@ test('the lock is lost just before the child succeeds: 76, because another clien
 });
 
 test('Ctrl-Z stops the child too, and fg continues both', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
+  const at = server.place();
   const script = `trap 'exit 4' USR1; echo held; ${waits}`;
   const args = ['lock', 'job', '--ttl', '1h', '--', 'bash', '-c', `echo "pid $$"; ${script}`];
-  const command = new CommandUnderTest(t, args, { url: server.url });
+  const command = new CommandUnderTest(t, args, at);
   await command.printed(/held/);
   const [, pid] = await command.printed(/pid (\d+)/);
   command.signal('SIGTSTP');

@@ -4,8 +4,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { temporaryDirectory } from '../docs/server-child.ts';
-import { ServerUnderTest } from '../support/server-under-test.ts';
-import { commandFile, commandScript, CommandUnderTest, environment, prints } from './command-under-test.ts';
+import { commandProgram } from '../support/server-program.ts';
+import { serverForFile } from '../support/server-under-test.ts';
+import { commandScript, CommandUnderTest, environment, prints } from './command-under-test.ts';
+
+const server = serverForFile();
 
 /** Makes a directory with `dragonlock` in it, for PATH. */
 function installed(t: { after(run: () => void): void }): string {
@@ -15,14 +18,13 @@ function installed(t: { after(run: () => void): void }): string {
 }
 
 test('a reader that closes the pipe ends the command without a message', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
-  const { url } = server;
+  const at = server.place();
   const Value = 'x'.repeat(1000);
   await server.batch({ KVSet: Array.from({ length: 500 }, (_, i) => ({ Key: `k${i}`, Value })) });
   const script = 'dragonlock kv list --json | head -n 1 >/dev/null; echo "${PIPESTATUS[0]}"';
   const { stdout, stderr } = spawnSync('bash', ['-c', script], {
     encoding: 'utf8',
-    env: { ...environment({ url }), PATH: `${installed(t)}:${process.env['PATH']}` },
+    env: { ...environment(at), PATH: `${installed(t)}:${process.env['PATH']}` },
   });
   assert.deepEqual([stdout, stderr], ['141\n', '']);
 });
@@ -32,23 +34,23 @@ const withoutScript = spawnSync('script', ['--version']).status !== 0 && 'script
 test('colors appear only on a terminal, without NO_COLOR and --no-color; the child has the terminal', {
   skip: withoutScript,
 }, async (t) => {
-  const { url } = await ServerUnderTest.forTest(t);
+  const at = server.place();
   const onTerminal = async (args: readonly string[], env = {}): Promise<string> => {
-    const line = `'${process.execPath}' '${commandFile}' ${args.join(' ')}`;
+    const line = `'${process.execPath}' '${commandProgram}' ${args.join(' ')}`;
     const argv = ['script', '-qec', line, '/dev/null'];
-    const { code, stdout } = await new CommandUnderTest(t, [], { url, argv, env: { TERM: 'xterm', ...env } }).ended;
+    const { code, stdout } = await new CommandUnderTest(t, [], { ...at, argv, env: { TERM: 'xterm', ...env } }).ended;
     assert.equal(code, 0, stdout);
     return stdout;
   };
   assert.ok((await onTerminal(['status'])).includes('\u001b[1m'));
   assert.ok(!(await onTerminal(['status', '--no-color'])).includes('\u001b'));
   assert.ok(!(await onTerminal(['status'], { NO_COLOR: '1' })).includes('\u001b'));
-  assert.ok(!(await prints(t, ['status'], { url })).includes('\u001b'));
+  assert.ok(!(await prints(t, ['status'], at)).includes('\u001b'));
   assert.match(await onTerminal(['lock', 'job', '--', 'sh', '-c', '"test -t 0 && test -t 1 && echo both"']), /both/);
 });
 
 test('completion: bash completes commands, options, and the names of locks and keys', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
+  const at = server.place();
   await server.batch({
     KVSet: [
       { Key: 'app:one', Value: 1 },
@@ -56,7 +58,7 @@ test('completion: bash completes commands, options, and the names of locks and k
       { Key: 'zoo', Value: 3 },
     ],
   });
-  await server.ok('POST', '/db/acc/lock/nightly?id=a&dur=60');
+  await server.ok('POST', `/db/${at.account}/lock/nightly?id=a&dur=60`);
   await server.batch({ KVSet: { Key: 'evil$(reboot)', Value: 1 } });
   const cases: readonly (readonly [string, string])[] = [
     ['dragonlock cou', 'counter'],
@@ -65,7 +67,7 @@ test('completion: bash completes commands, options, and the names of locks and k
     ['dragonlock kv get z', 'zoo'],
     // For readline, the word begins after the colon.
     ['dragonlock kv get app:', 'one two'],
-    ['dragonlock --account acc lock ni', 'nightly'],
+    [`dragonlock --account ${at.account} lock ni`, 'nightly'],
     ['dragonlock lock nightly -- ', ''],
     ['dragonlock locks --force-unlock n', 'nightly'],
     ['dragonlock batch -f ', ''],
@@ -80,7 +82,7 @@ test('completion: bash completes commands, options, and the names of locks and k
   const script = ['source <(dragonlock completion bash)', 'complete -p dragonlock >/dev/null', ...calls].join('\n');
   const { stdout, stderr } = spawnSync('bash', ['-euc', script], {
     encoding: 'utf8',
-    env: { ...environment({ url: server.url }), PATH: `${installed(t)}:${process.env['PATH']}` },
+    env: { ...environment(at), PATH: `${installed(t)}:${process.env['PATH']}` },
   });
   const lines = stdout
     .split('\n')
@@ -93,14 +95,14 @@ test('completion: bash completes commands, options, and the names of locks and k
   );
 });
 
-const completed = ['dragonlock cou', 'dragonlock kv get z', 'dragonlock --account acc lock ni', 'dragonlock kv '];
 const proposals = ['counter', 'zoo', 'nightly', 'del get list merge put watch'];
 
 async function assertCompletes(t: TestContext, shell: string, script: (line: string) => string): Promise<void> {
-  const server = await ServerUnderTest.forTest(t);
+  const at = server.place();
   await server.batch({ KVSet: { Key: 'zoo', Value: 3 } });
-  await server.ok('POST', '/db/acc/lock/nightly?id=a&dur=60');
-  const env = { ...environment({ url: server.url }), PATH: `${installed(t)}:${process.env['PATH']}` };
+  await server.ok('POST', `/db/${at.account}/lock/nightly?id=a&dur=60`);
+  const env = { ...environment(at), PATH: `${installed(t)}:${process.env['PATH']}` };
+  const completed = ['cou', 'kv get z', `--account ${at.account} lock ni`, 'kv '].map((line) => `dragonlock ${line}`);
   const found = completed.map((line) => {
     const { stdout, stderr } = spawnSync(shell, ['-c', script(line)], { encoding: 'utf8', env });
     assert.equal(stderr, '');
@@ -132,13 +134,12 @@ test('completion: zsh completes commands and names', {
 test('on a terminal a wait says whom it waits for, and erases the line; elsewhere it is quiet', {
   skip: withoutScript,
 }, async (t) => {
-  const server = await ServerUnderTest.forTest(t);
-  const { url } = server;
-  await server.ok('POST', '/db/acc/lock/job?id=other&dur=60&meta=%22deploy%22');
+  const at = server.place();
+  await server.ok('POST', `/db/${at.account}/lock/job?id=other&dur=60&meta=%22deploy%22`);
   const given = `'${commandScript}' lock job -w 300ms`;
   const onTerminal = (more = ''): Promise<{ code: number | string; stdout: string }> =>
     new CommandUnderTest(t, [], {
-      url,
+      ...at,
       argv: ['script', '-qec', `${given} ${more} -- echo ran`, '/dev/null'],
       env: { TERM: 'xterm' },
     }).ended;
@@ -149,7 +150,7 @@ test('on a terminal a wait says whom it waits for, and erases the line; elsewher
     /^dragonlock: Waiting\. The lock "job" is busy: held for [\d.]+ m?s[^\r\n]*\rESC\[Kdragonlock: The lock "job" is busy/,
   );
   assert.ok(!(await onTerminal('--json')).stdout.includes('Waiting'));
-  const quiet = new CommandUnderTest(t, [], { url, argv: ['sh', '-c', `${given} -- echo ran`] });
+  const quiet = new CommandUnderTest(t, [], { ...at, argv: ['sh', '-c', `${given} -- echo ran`] });
   assert.doesNotMatch((await quiet.ended).stderr, /Waiting/);
 });
 

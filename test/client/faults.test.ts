@@ -6,34 +6,37 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { DragonLock, LeaseUnknownError, LockLostError, NotLockedError, type Lock } from '../../src/client/exports.ts';
-import { ServerUnderTest } from '../support/server-under-test.ts';
+import { serverForFile } from '../support/server-under-test.ts';
 
 const holderFile = fileURLToPath(new URL('holder-process.ts', import.meta.url));
 /** Milliseconds. Long enough for a server to restart on a busy machine. */
 const timeout = 60_000;
 
 interface Setup {
-  readonly server: ServerUnderTest;
   readonly client: DragonLock;
+  readonly account: string;
   /** Restarts the server on the same port. */
   readonly killAndStart: () => Promise<void>;
 }
 
-async function setUp(t: Parameters<typeof ServerUnderTest.forTest>[0]): Promise<Setup> {
-  const server = await ServerUnderTest.forTest(t);
-  const client = new DragonLock({ url: server.url, account: 'acc', timeout });
+const server = serverForFile();
+
+/** A client with an account of its own. */
+function setUp(t: TestContext): Setup {
+  const place = server.place();
+  const client = new DragonLock({ ...place, timeout });
   t.after(() => client.close());
   const listen = `127.0.0.1:${server.port}`;
-  return { server, client, killAndStart: () => server.restart('kill', { listen }) };
+  return { client, account: place.account, killAndStart: () => server.restart('kill', { listen }) };
 }
 
 test('after kills of the server, each write happened once, watches missed nothing, and locks kept their order', {
   timeout: 180_000,
 }, async (t) => {
-  const { client, killAndStart } = await setUp(t);
+  const { client, killAndStart } = setUp(t);
   const kills = 2;
   const run = { stop: false, underWay: 0, added: 0, sections: 0 };
   const during = async <T>(call: Promise<T>): Promise<T> => {
@@ -121,9 +124,9 @@ test('after kills of the server, each write happened once, watches missed nothin
 test('a process stopped past its ttl finds the signal fired, and its guarded write is refused', {
   timeout: 120_000,
 }, async (t) => {
-  const { client, server } = await setUp(t);
+  const { client, account } = setUp(t);
   const ttl = 500;
-  const child = spawn(process.execPath, [holderFile, server.url, 'job', String(ttl)], {
+  const child = spawn(process.execPath, [holderFile, server.url, account, String(ttl)], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   t.after(() => child.kill('SIGKILL'));
@@ -142,7 +145,7 @@ test('a process stopped past its ttl finds the signal fired, and its guarded wri
 });
 
 test('after a blocked event loop the signal has fired, and a guarded write is refused', async (t) => {
-  const { client } = await setUp(t);
+  const { client } = setUp(t);
   const lock = await client.lock('x', { ttl: 300 });
   lock.assertHeld();
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
@@ -153,7 +156,7 @@ test('after a blocked event loop the signal has fired, and a guarded write is re
 });
 
 test('while the server is down the signal fires within the ttl; a lock with a longer ttl is kept', async (t) => {
-  const { client, server, killAndStart } = await setUp(t);
+  const { client, killAndStart } = setUp(t);
   const short = await client.lock('short', { ttl: 1000 });
   const long = await client.lock('long', { ttl: 3_600_000 });
   const { fence } = long;
@@ -168,7 +171,7 @@ test('while the server is down the signal fires within the ttl; a lock with a lo
 });
 
 test('locks are renewed for as long as they are held', async (t) => {
-  const { client } = await setUp(t);
+  const { client } = setUp(t);
   await using lock = await client.lock('x', { ttl: 3000 });
   await using mutex = await client.mutex('x', { ttl: 3000 });
   const { till } = await client.locks.get('x');
@@ -179,7 +182,7 @@ test('locks are renewed for as long as they are held', async (t) => {
 });
 
 test('an aborted acquire leaves the wait queue, and releases a grant that was on its way', async (t) => {
-  const { client, server } = await setUp(t);
+  const { client } = setUp(t);
   const first = await client.lock('x');
   const patience = new AbortController();
   const givingUp = assert.rejects(client.lock('x', { signal: patience.signal }), { name: 'AbortError' });
@@ -218,7 +221,7 @@ test('an aborted acquire leaves the wait queue, and releases a grant that was on
 });
 
 test('a busy lock is refused after the wait, with its holder in the error', async (t) => {
-  const { client } = await setUp(t);
+  const { client } = setUp(t);
   await using lock = await client.lock('x', { meta: { who: 'me' } });
   await assert.rejects(client.lock('x', { wait: 50 }), (error: Error) => {
     assert.ok(error instanceof NotLockedError && error.retryable);

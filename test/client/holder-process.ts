@@ -4,9 +4,9 @@
  */
 import { DragonLock } from '../../src/client/exports.ts';
 
-const [url, id, ttl] = process.argv.slice(2);
-const client = new DragonLock({ url: url!, account: 'acc' });
-const lock = await client.lock(id!, { ttl: Number(ttl) });
+const [url, account, ttl] = process.argv.slice(2);
+const client = new DragonLock({ url: url!, account: account! });
+const lock = await client.lock('job', { ttl: Number(ttl) });
 const say = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 say({ fence: lock.fence });
 

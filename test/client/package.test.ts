@@ -76,6 +76,7 @@ const typedStore = `
 import { DragonLock } from 'dragonlock';
 import { DragonLockStore, DynamoDbStore, dynamoDbTable, dynamoDbTimeToLive } from 'dragonlock/store';
 import type { DynamoDbCalls, Store } from 'dragonlock/store';
+import { runScript, type ScriptEnd } from 'dragonlock/script';
 
 declare const calls: DynamoDbCalls;
 const stores: Store[] = [
@@ -83,6 +84,7 @@ const stores: Store[] = [
   new DynamoDbStore({ client: calls, tableName: 't', partition: 'p' }),
 ];
 for (const store of stores) await store.close();
+export const end: ScriptEnd = await runScript('export default () => 1', new Map(), { seed: 1 });
 export const names: string[] = [dynamoDbTable('t').TableName, dynamoDbTimeToLive('t').TableName];
 `;
 
@@ -128,6 +130,15 @@ test('packed and installed into an empty project, it works on Node 22, and its t
   assert.match(caller ?? '', /program\.js:\d+/, 'stacks show the caller');
   assert.match(own ?? '', /options\.ts:\d+/, 'stacks show the sources');
   assert.equal(same, 'true', 'require gives the same copy as import');
+
+  // Scripts need the virtual machine, which only those who test scripts install.
+  const scripted = `import('dragonlock/script').then(({ runScript }) => runScript('export default () => 5'))
+    .then(console.log, ({ message }) => console.log(message))`;
+  const withoutMachine = run(node22, ['-e', scripted], directory).trim();
+  assert.match(withoutMachine, /^dragonlock\/script needs the package quickjs-wasi: npm install/);
+  const machine = 'node_modules/quickjs-wasi';
+  fs.cpSync(path.join(root, machine), path.join(directory, machine), { recursive: true });
+  assert.match(run(node22, ['-e', scripted], directory), /kind: 'done',\s+result: 5/);
 
   // What Jest loads, because it cannot load ES modules by `require`.
   const commonJs = JSON.stringify(path.join(installedAt, 'commonjs/client/exports.js'));

@@ -10,9 +10,6 @@ import { meanwhile, sleep, trial, type Trial } from '../support/crash-trial.ts';
 import { recountDataDirectory } from '../support/recount-data-directory.ts';
 import { waysToFailpoints, type WayToFailpoint } from '../support/ways-to-failpoints.ts';
 
-/** Two starts for each failpoint, and none of them is in a front end. */
-const threads = 1;
-
 trial(
   'killed at each failpoint: it is reached, and nothing that was acknowledged is lost',
   import.meta.url,
@@ -20,7 +17,7 @@ trial(
     const { server, seed, t, keep } = trial;
     const history = new History();
     keep('history.json', () => history.asText());
-    await server.start({ shards: 3, threads });
+    await server.start({ shards: 3 });
     for (const [round, name] of failpoints.entries()) {
       const way = waysToFailpoints[name];
       // So that there is something to recover in any case.
@@ -33,7 +30,7 @@ trial(
       await dieAt(trial, history, { name, way, round, diedAt });
       await recountDataDirectory(server.dataDir);
       const again = Date.now();
-      await server.start({ shards: way.shards, threads });
+      await server.start({ shards: way.shards });
       history.restarted(server.launchedAt, again);
       const client = server.client();
       await history.check(client);
@@ -57,7 +54,7 @@ interface Death {
 
 async function dieAt({ server, seed }: Trial, history: History, { name, way, round, diedAt }: Death): Promise<void> {
   const { shards, padBytes, keepBytes, passes } = way;
-  server.launch({ shards, threads, failpoint: `${name}:${passes}`, ...(keepBytes !== undefined && { keepBytes }) });
+  server.launch({ shards, failpoint: `${name}:${passes}`, ...(keepBytes !== undefined && { keepBytes }) });
   history.restarted(server.launchedAt, diedAt);
   const serving = await server.serving();
   if (way.starting === true) assert.equal(serving, undefined, `${name} is passed while starting`);

@@ -9,6 +9,7 @@ import { failpoints, type Failpoint } from '../../src/shared/failpoints.ts';
 import type { Violation } from '../support/checkers/history.ts';
 import { searchKeys } from '../support/checkers/key-histories.ts';
 import { checkQueues } from '../support/checkers/queue-ledger.ts';
+import { checkAccounts } from '../support/checkers/account-ledger.ts';
 import { checkShares } from '../support/checkers/share-ledger.ts';
 import { checkToldChanges, commitsIn } from '../support/checkers/told-changes.ts';
 import { checkWatches } from '../support/checkers/watch-validators.ts';
@@ -36,7 +37,7 @@ trial(
     const began = performance.now();
     const deaths = deathsOf(trial);
     for (const death of deaths) await live(trial, recorder, death);
-    await server.start({ shards: 3, keepBytes });
+    await server.start({ shards: 3, threads: 2, keepBytes });
     recorder.launched();
     recorder.serving();
     await recorder.run(operationsOfLife);
@@ -55,6 +56,7 @@ trial(
     const watches = checkWatches([...kept, all], commitsIn(all));
     const queues = checkQueues(history, { clockToleranceMs, settled: true });
     const shares = checkShares(history, { clockToleranceMs });
+    const whole = checkAccounts(history);
     const search = searchKeys(history, { mayExpire });
     const takings = takingsIn(history.operations);
     const { operations, compared, unknown, violations } = witness;
@@ -76,6 +78,7 @@ trial(
       ...counts,
       queues: queues.counts,
       shares: shares.counts,
+      'whole accounts': whole.counts,
       recordedPerSecond: rate(operations, recordedMs),
       checkedPerSecond: rate(operations, checkedMs),
     };
@@ -83,6 +86,7 @@ trial(
     assertNone('the witness checker', violations);
     assertNone('the ledger of queues', queues.violations);
     assertNone('the ledger of shared locks', shares.violations);
+    assertNone('the ledger of accounts', whole.violations);
     assertNone('the watch against the answers', told.violations);
     assertNone('the watch validators', watches);
     assert.deepEqual(search.violations, [], 'the search for a linearization');
@@ -91,6 +95,10 @@ trial(
     assert(
       shares.counts.leases > 5 && shares.counts.proven + shares.counts.together > 0,
       'locks that several hold were taken',
+    );
+    assert(
+      whole.counts.wipes > 0 && whole.counts.loads > 0 && whole.counts.seen > 0,
+      'an account was deleted and loaded',
     );
     assert(takings.length > 5, 'limits were taken from');
     assert.equal(windowExceeded(takings, clockToleranceMs), undefined, 'I32');
@@ -117,7 +125,7 @@ async function live({ server, random }: Trial, recorder: HttpRecorder, death: De
   const way = death === 'kill -9' ? undefined : waysToFailpoints[death];
   const failpoint = way === undefined ? undefined : `${death}:${way.passes}`;
   // A start with another number of shards than the last begins with a repartition.
-  const options = { shards: way?.shards ?? 3, keepBytes: way?.keepBytes ?? keepBytes };
+  const options = { shards: way?.shards ?? 3, threads: 2, keepBytes: way?.keepBytes ?? keepBytes };
   server.launch({ ...options, ...(failpoint !== undefined && { failpoint }) });
   recorder.launched();
   const serving = await server.serving();

@@ -6,16 +6,15 @@ import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { frameMagic } from '../../src/journal/file/frame.ts';
 import { readCheckpointSummary } from '../../src/main/data-directory/checkpoint-summary.ts';
 import { salvageFailpoints } from '../../src/shared/failpoints.ts';
 import type { CrashClient, CrashServer } from '../support/crash-server.ts';
 import { trial } from '../support/crash-trial.ts';
+import { salvageProgram } from '../support/server-program.ts';
 
 const db = '/db/acc';
-const options = { shards: 2, threads: 1 };
-const program = fileURLToPath(new URL('../../src/main/data-directory/salvage.ts', import.meta.url));
+const options = { shards: 2 };
 
 trial(
   'after a salvage nothing that was given out comes again: revisions, locks, mutexes, starts',
@@ -204,7 +203,7 @@ async function assertAllKeys(server: CrashServer, count: number): Promise<void> 
 /** @param how `--dry-run`, or a failpoint */
 function salvage(directory: string, how?: string): SpawnSyncReturns<string> {
   const dryRun = how === '--dry-run';
-  const args = [program, '--data-dir', directory, ...(dryRun ? ['--dry-run'] : [])];
+  const args = [salvageProgram, '--data-dir', directory, ...(dryRun ? ['--dry-run'] : [])];
   const env = { ...process.env, ...(how !== undefined && !dryRun && { DRAGONLOCK_FAILPOINT: how }) };
   return spawnSync(process.execPath, args, { encoding: 'utf8', env });
 }

@@ -73,6 +73,7 @@ test('rules and dashboard name only metrics that there are, and the dashboard ha
     'up',
     ...metricsOf('docs/metrics.md', 'All metrics'),
     ...metricsOf('docs/metrics.md', 'With TLS'),
+    ...metricsOf('docs/metrics.md', 'With several machines'),
     ...metricsOf('docs/backup.md', 'Backup metrics'),
   ]);
   const panels = dashboard.panels.flatMap(({ title, targets = [] }) =>

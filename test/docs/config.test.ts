@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { configDefaults, configSchema, scopes } from '../../src/front-end/config-schema.ts';
-import { logLevels, requestLogs } from '../../src/front-end/request-log-settings.ts';
+import { requestLogs } from '../../src/front-end/request-log-settings.ts';
+import { logLevels } from '../../src/shared/log-levels.ts';
 import { codeSpans, readDoc, tableUnder } from './markdown.ts';
 
 /** `limits.body_bytes_max` → `8388608` */

@@ -12,16 +12,16 @@ interface Run {
 
 const runs = {
   http: {
-    count: 600,
+    count: 300,
     meets: ['status 200', 'status 400', 'valid connections', 'spoilt, answered', 'no reply, closed'],
   },
-  bodies: { count: 1000, meets: ['answered: batch', 'refused: invalid', 'refused: too_large', 'http: 200', 'waits'] },
+  bodies: { count: 600, meets: ['answered: batch', 'refused: invalid', 'refused: too_large', 'http: 200', 'waits'] },
   decoders: {
-    count: 20_000,
+    count: 10_000,
     meets: ['frame valid', 'frame checksum', 'record valid', 'record refused', 'header valid'],
   },
   recovery: {
-    count: 1000,
+    count: 500,
     meets: [
       'refused: a bit of a frame',
       'recovered: a bit anywhere',
@@ -29,7 +29,7 @@ const runs = {
       'refused: two sectors swapped',
     ],
   },
-  lane: { count: 8000, meets: ['taken', 'then taken', 'then head', 'then body', 'then incomplete'] },
+  lane: { count: 4000, meets: ['taken', 'then taken', 'then head', 'then body', 'then incomplete'] },
 } as const satisfies Record<FuzzTarget, Run>;
 
 for (const target of Object.keys(fuzzers) as FuzzTarget[]) {

@@ -42,7 +42,7 @@ trial(
   'locks and mutexes: sockets closed in the millisecond of the grant: nobody dead keeps it, the next has it at once',
   import.meta.url,
   async ({ t, server, random }) => {
-    await server.start({ shards: 1 });
+    await server.start({ shards: 1, threads: 2 });
     // Over all ways: in the few rounds of one, chance may leave a side out on a busy machine.
     const all = { before: 0, raced: 0 };
     for (const family of families) {

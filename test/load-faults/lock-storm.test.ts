@@ -127,7 +127,7 @@ class Storm {
   }
 
   async #startServer(): Promise<void> {
-    await this.#server.start({ shards: this.#options.shards, keepBytes: 1 << 30 });
+    await this.#server.start({ shards: this.#options.shards, threads: 2, keepBytes: 1 << 30 });
     this.#life += 1;
   }
 

@@ -157,7 +157,7 @@ class QueueStorm {
   }
 
   #startServer(): Promise<unknown> {
-    return this.#server.start({ shards: this.#shards, keepBytes: 1 << 30 });
+    return this.#server.start({ shards: this.#shards, threads: 2, keepBytes: 1 << 30 });
   }
 
   #tell(message: ToQueueStorm): void {

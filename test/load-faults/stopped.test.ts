@@ -26,7 +26,7 @@ trial(
   `a server that stands still for longer than LockDur, ${rounds} times: leases end in time, never early; waiters, watchers and streams hear the truth`,
   import.meta.url,
   async ({ t, server }) => {
-    await server.start({ shards: 2 });
+    await server.start({ shards: 2, threads: 2 });
     const counts = { stops: 0, ranOut: 0, taken: 0, refusedLate: 0, kept: 0, waitsOver: 0, watched: 0, streamed: 0 };
     const stream = await StreamReader.open(`${server.url}/watch/still?prefix=s/`);
     const clients = Object.fromEntries(names.map((name) => [name, server.client()])) as Clients;

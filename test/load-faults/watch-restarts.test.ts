@@ -80,7 +80,7 @@ class Scene {
   readonly #watchers: number;
 
   static async start(server: CrashServer, random: SeededRandom, watchers: number): Promise<Scene> {
-    await server.start({ shards: 2, keepBytes: 1 << 30 });
+    await server.start({ shards: 2, threads: 2, keepBytes: 1 << 30 });
     const client = server.client();
     const first: Written = { round: 0, last: false };
     const { Rev } = await client.must('POST', '/db/many', { KVSet: keys.map((Key) => ({ Key, Value: first })) });
@@ -117,7 +117,7 @@ class Scene {
 
   async restart(running: Promise<unknown>): Promise<{ startMs: number; lastAnsweredMs: number }> {
     const launchedAt = performance.now();
-    await this.#server.start({ shards: 2, keepBytes: 1 << 30 });
+    await this.#server.start({ shards: 2, threads: 2, keepBytes: 1 << 30 });
     const servedAt = performance.now();
     this.gallery.serverIsAt(this.#server.port);
     await this.touch(running);

@@ -60,6 +60,13 @@ test('the Dockerfile copies what there is, has two stages, no root and a health 
   assert.deepEqual([dragonlock['read_only'], dragonlock['cap_drop']], [true, ['ALL']]);
 });
 
+test('hadolint has nothing to say about the Dockerfile', { skip: lacks('hadolint') }, () => {
+  const { status, stdout, stderr } = spawnSync('hadolint', [path.join(root, 'deploy/Dockerfile')], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stdout + stderr);
+});
+
 /** A write, a wait that takes longer than a moment, a stream, a large value, and a client that hangs up. */
 async function servesThrough(t: TestContext, server: ServerUnderTest, port: number): Promise<void> {
   const send = async (method: string, target: string, body?: string): Promise<{ status: number; body: string }> => {

@@ -11,6 +11,7 @@ import { isReady } from '../../src/main/doctor/health.ts';
 import { probeBackup, type BackupProbe } from '../../src/main/doctor/probe-backup.ts';
 import { unitState, whyNotFree, type DirectoryFound } from '../../src/main/doctor/machine.ts';
 import { temporaryDirectory } from '../docs/server-child.ts';
+import { makeCertificate, withoutOpenssl } from '../support/certificates.ts';
 import { ServerUnderTest } from '../support/server-under-test.ts';
 
 const good: DirectoryFound = {
@@ -109,6 +110,20 @@ test('what the configuration leaves open is said, and what is wrong with it is a
     rows.map(({ verdict }) => verdict),
     ['ok', 'fail', 'fail'],
   );
+});
+
+test('a certificate that ends soon is a warning', { skip: withoutOpenssl }, async (t) => {
+  const directory = temporaryDirectory(t);
+  const rowsWith = async (days: number): Promise<Map<string, DoctorRow>> => {
+    const { cert, key } = makeCertificate(directory, 'server', days);
+    const file = path.join(directory, 'config.yml');
+    fs.writeFileSync(file, `${backedUp}\nhttp: {tls: {cert_file: ${cert}, key_file: ${key}}}`);
+    const rows = await diagnose({ argv: ['--config', file], env: {}, cores: 2 }, machineOf({}));
+    return new Map(rows.map((row) => [row.name, row]));
+  };
+  assert.deepEqual((await rowsWith(30)).get('http.tls')?.verdict, 'ok');
+  const soon = (await rowsWith(2)).get('http.tls');
+  assert.match(`${soon?.verdict} ${soon?.text}`, /^warn expires in 1 days: renew it, then reload/);
 });
 
 test('Node, open files and memory', () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KvList } from '../../src/protocol/operations/kv-pages.ts';
-import { compareKeys } from '../../src/protocol/page.ts';
+import { compareKeys } from '../../src/shared/text.ts';
 import { accountsAfter, longestLines } from '../../src/protocol/operations/admin.ts';
 import { accountId } from '../../src/protocol/ids.ts';
 import { batch, kvList, lock, set } from '../support/commands.ts';

@@ -83,6 +83,6 @@ export const polluting: readonly string[] = [
   'Object.setPrototypeOf(Array.prototype, { seen: 1 }); Object.freeze(Object.prototype)',
   'Symbol.prototype.seen = 1; RegExp.prototype.exec = () => null',
   'Object.prototype.toJSON = () => "mine"',
-  'counted = (typeof counted === "undefined" ? 0 : counted) + 1; topLevel.push(counted)',
+  'globalThis.counted = (globalThis.counted ?? 0) + 1; topLevel.push(1); return [counted, topLevel.length]',
   'for (const key of Object.getOwnPropertyNames(globalThis)) try { delete globalThis[key] } catch {}',
 ];

@@ -50,7 +50,11 @@ test('1000 calls see nothing of each other: not the same script, not another of 
   const clean = await outcomeOf(machine, polluter('return [typeof seen, topLevel.length]'), { account: 'bad' });
   for (let i = 0; i < 1000; i += 1) {
     const source = polluter(polluting[i % polluting.length]!);
-    await outcomeOf(machine, source, { account: 'bad', args: JSON.stringify({ secret: i }) });
+    const outcome = await outcomeOf(machine, source, { account: 'bad', args: JSON.stringify({ secret: i }) });
+    if (i % 5 === 0) {
+      const same = await outcomeOf(machine, source, { account: 'bad', args: JSON.stringify({ secret: i }) });
+      assert.deepEqual({ ...same, cpuMs: 0 }, { ...outcome, cpuMs: 0 }, source);
+    }
     if (i % 10 === 0) assert.deepEqual(await runGood(), before, source);
     if (i % 50 !== 0) continue;
     const again = await outcomeOf(machine, polluter('return [typeof seen, topLevel.length]'), { account: 'bad' });
@@ -67,6 +71,8 @@ test('the bytes of the last run are gone, whatever it was', async () => {
   const source = `globalThis.kept = []; export default (tx, args) => { globalThis.kept.push(args.secret + args.secret); return 1 }`;
   await outcomeOf(machine, source, { account: 'a', args: JSON.stringify({ secret }) });
   await machine.prepare();
+  assert.equal(machine.memoryText().includes(secret), false);
+  await runGood();
   assert.equal(machine.memoryText().includes(secret), false);
 });
 

@@ -23,6 +23,7 @@ const histories = {
   file: 'test/crash/histories.test.ts',
   test: 'both checkers and the watch validators find nothing wrong',
 };
+const simulator = { file: 'test/sim/simulator.test.ts', test: 'what was answered is true, durable and whole' };
 const stores = 'test/client/store';
 const loadFaults = 'test/load-faults';
 const backups = 'test/backup';
@@ -579,7 +580,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'values are compared as text',
-    file: `${core}/operations/json-values.ts`,
+    file: 'src/shared/stored-json.ts',
     find: '  return a === b || (a.length === b.length && isEqual(JSON.parse(a), JSON.parse(b)));',
     replace: '  return a === b;',
     caughtBy: { file: `${tests}/core/values.test.ts`, test: 'the order of members makes no difference' },
@@ -829,14 +830,14 @@ export const seededBugs: readonly SeededBug[] = [
     file: `${core}/operations/shared-locks.ts`,
     find: 'writeSet.find(kinds.lock, id)?.value',
     replace: 'writeSet.find(kinds.limit, id)?.value',
-    caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'many leases that end in one moment' },
+    caughtBy: simulator,
   },
   {
     name: 'a share that its owner has confirmed goes back with the first grant',
     file: `${core}/apply.ts`,
     find: 'if (entry?.rev !== grant.version || ',
     replace: 'if (view.shared === undefined && entry?.rev !== grant.version) return;\n  if (',
-    caughtBy: { file: `${tests}/core/shared-locks.test.ts`, test: 'unless its owner has asked again' },
+    caughtBy: simulator,
   },
   {
     name: 'a force is not noted in the audit log',
@@ -1493,8 +1494,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a new store is synced only by the process that makes it',
     file: 'src/storage/lmdb/lmdb-store.ts',
-    find: 'if (!readOnly && this.layout() === undefined) {',
-    replace: 'if (!readOnly && this.layout() === undefined && !LmdbStore.exists(dataDirectory)) {',
+    find: 'if (this.#layoutOrClose() === undefined && !readOnly) {',
+    replace: 'if (this.#layoutOrClose() === undefined && !readOnly && !LmdbStore.exists(dataDirectory)) {',
     caughtBy: { file: 'test/storage/lmdb/lmdb-store.test.ts', test: 'its names are synced at every start' },
   },
   {
@@ -1619,17 +1620,52 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'EXEC forgets what the client watches',
-    file: 'src/front-end/resp/commands/transactions.ts',
+    file: 'src/front-end/resp/commands/exec.ts',
     find: 'watched.map(([key, version]) => ({ key, version }))',
     replace: 'watched.slice(watched.length).map(([key, version]) => ({ key, version }))',
     caughtBy: { file: 'test/server/resp-commands.test.ts', test: 'EXEC do nothing when a key has changed' },
   },
   {
     name: 'EXEC does not look at its guards',
-    file: 'src/front-end/resp/commands/transactions.ts',
-    find: '    guard.push(...(part.guard ?? []));\n',
-    replace: '',
+    file: 'src/front-end/resp/commands/exec.ts',
+    find: '    ops.push(...part.ops);\n    guard.push(...(part.guard ?? []));\n',
+    replace: '    ops.push(...part.ops);\n',
     caughtBy: { file: 'test/server/resp-commands.test.ts', test: 'locks, counters and sequences' },
+  },
+  {
+    name: 'EXEC does the rest when its lock cannot be understood',
+    file: 'src/front-end/resp/commands/exec.ts',
+    find: 'if (spec.decides === true)',
+    replace: 'if (spec.alone === true)',
+    caughtBy: { file: 'test/server/resp-transactions.test.ts', test: 'cannot be understood does nothing' },
+  },
+  {
+    name: 'a transaction with scripts does not look at what the client watches',
+    file: 'src/front-end/resp/scripts/scripts.ts',
+    find: 'if (watched.some(([key, version]) => versions.get(key) !== version)) return',
+    replace: 'if (watched.some(([key]) => !versions.has(key))) return',
+    caughtBy: { file: 'test/server/resp-transactions.test.ts', test: 'hold for transactions with scripts' },
+  },
+  {
+    name: 'a transaction with scripts is written whatever has changed meanwhile',
+    file: 'src/front-end/resp/scripts/scripts.ts',
+    find: 'guard.length > 0 ? { check, guard } : { check };',
+    replace: 'guard.length > 0 ? { check, guard } : {};',
+    caughtBy: { file: 'test/server/resp-transactions.test.ts', test: 'many at once lose nothing' },
+  },
+  {
+    name: 'a Redis client that does not log in keeps its connection',
+    file: 'src/front-end/resp/client.ts',
+    find: 'this.#cancelLogin = startTimer(loginMsMax, () => this.#connection.fail(late), true);',
+    replace: 'this.#cancelLogin = () => late;',
+    caughtBy: { file: 'test/server/resp-tokens.test.ts', test: 'is disconnected after' },
+  },
+  {
+    name: 'a script that ran too long has written',
+    file: 'src/front-end/resp/scripts/lua-run.ts',
+    find: "if (part.kind === 'script' && machine.wasTooLong)",
+    replace: "if (part.kind === 'script' && machine.wasTooLong && replies.length > 1e6)",
+    caughtBy: { file: 'test/server/resp-transactions.test.ts', test: 'ends when it takes too long' },
   },
   {
     name: 'a cursor of SCAN leads into another account',
@@ -2204,6 +2240,48 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/router/exports.test.ts', test: 'no number of a sequence twice' },
   },
   {
+    name: 'each read of a line begins at its front',
+    file: `${core}/state/queue-lines.ts`,
+    find: 'const after = passed === undefined ? undefined : prefix + passed;',
+    replace: 'const after = passed === undefined ? undefined : prefix;',
+    caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'what has left a line is not passed again' },
+  },
+  {
+    name: 'a deletion leaves keys',
+    file: `${core}/operations/account.ts`,
+    find: '(kind) => kind !== kinds.boot',
+    replace: '(kind) => kind !== kinds.kv',
+    caughtBy: simulator,
+  },
+  {
+    name: 'a lease goes on where it is imported',
+    file: `${core}/operations/account-load-memories.ts`,
+    find: 'holders: [],',
+    replace: 'holders: held === undefined ? [] : [{ ...held, since: now, durMs: held.till - now }],',
+    caughtBy: { file: 'test/router/export-memories.test.ts', test: 'is free where it is imported' },
+  },
+  {
+    name: 'an import gives back what is taken of a limit',
+    file: `${core}/operations/limit.ts`,
+    find: 'if (taken > before.taken) put(',
+    replace: 'put(',
+    caughtBy: { file: 'test/router/export-memories.test.ts', test: 'what was taken of a limit' },
+  },
+  {
+    name: 'an export leaves out ids that share a reply',
+    file: `${core}/operations/export-memories.ts`,
+    find: 'pointed === undefined ? value : replyOf(pointed)',
+    replace: 'value',
+    caughtBy: { file: 'test/router/export-memories.test.ts', test: 'is not done again' },
+  },
+  {
+    name: 'an import replaces the reply under an id',
+    file: `${core}/operations/account-load-memories.ts`,
+    find: 'if (!isOwn && evaluation.entry(kinds.idempotency, key) === undefined)',
+    replace: 'if (!isOwn)',
+    caughtBy: { file: 'test/router/export-memories.test.ts', test: 'keeps its own reply' },
+  },
+  {
     name: 'an import puts what a later line has deleted',
     file: 'src/shared/export-lines.ts',
     find: 'if (last !== undefined && last !== number) return false;',
@@ -2216,6 +2294,63 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'let bytes = entries.countOf(account, kinds.share).bytes + ',
     replace: 'let bytes = ',
     caughtBy: { file: 'test/router/quotas.test.ts', test: 'the bytes that usage tells' },
+  },
+  // Scripts: I28, I29, I30.
+  {
+    name: 'what a run has changed in the machine stays',
+    file: 'src/scripts/machine/script-machine.ts',
+    find: "    this.#machine?.restore(image, image === undefined ? 'all' : 'heap');\n",
+    replace: '',
+    caughtBy: { file: 'test/scripts/hostile.test.ts', test: 'see nothing of each other' },
+  },
+  {
+    name: 'a script can catch its own refusal',
+    file: 'src/scripts/tx/run-end.ts',
+    find: 'toString(): never {\n      throw end;',
+    replace: 'toString(): string {\n      return end.message;',
+    caughtBy: { file: 'test/scripts/tx.test.ts', test: 'fail refuses, and cannot be caught' },
+  },
+  {
+    name: 'a run that took too long is done all the same',
+    file: 'src/scripts/machine/script-machine.ts',
+    find: 'const used = host.usedInTime();',
+    replace: 'const used = host.usedMs();',
+    caughtBy: { file: 'test/scripts/hostile.test.ts', test: 'takes longer than it may' },
+  },
+  {
+    name: 'a run does not see what it has deleted',
+    file: 'src/scripts/tx/read-set.ts',
+    find: "if (written !== undefined && 'value' in written)\n",
+    replace: "if (written !== undefined && 'value' in written && written.value !== null)\n",
+    caughtBy: { file: 'test/scripts/local.test.ts', test: 'is told what the model is told' },
+  },
+  {
+    name: 'a run does not tell which keys it has looked at',
+    file: 'src/scripts/tx/read-set.ts',
+    find: '        this.#keys.add(key);\n',
+    replace: '',
+    caughtBy: { file: 'test/scripts/tx.test.ts', test: 'says what it has looked at' },
+  },
+  {
+    name: 'a script sees the time of the computer',
+    file: 'src/scripts/machine/virtual-machine.ts',
+    find: 'BigInt(slot.host.now()) * 1_000_000n',
+    replace: 'BigInt(Date.now()) * 1_000_000n',
+    caughtBy: { file: 'test/scripts/tx.test.ts', test: 'time, chance and zone' },
+  },
+  {
+    name: 'all runs of one moment have the same chance',
+    file: 'src/scripts/machine/prelude.ts',
+    find: 'let a = seed | 0,',
+    replace: 'let a = 0,',
+    caughtBy: { file: 'test/scripts/tx.test.ts', test: 'time, chance and zone' },
+  },
+  {
+    name: 'runs behind one that is killed fail with it',
+    file: 'src/scripts/threads/script-client.ts',
+    find: '      else this.#again(job);\n',
+    replace: '      else job.done(undefined);\n',
+    caughtBy: { file: 'test/scripts/threads.test.ts', test: 'those behind it run again' },
   },
   // Scripts: I28, I29, and what one account may use.
   {

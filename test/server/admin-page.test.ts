@@ -5,14 +5,19 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import path from 'node:path';
+import type { AxeResults } from 'axe-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { root } from '../docs/server-child.ts';
+import { launchBrowser, noBrowser } from '../support/browser.ts';
 import { eventually, serverForFile } from '../support/server-under-test.ts';
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) =>
-  fs.existsSync(file),
-);
+/** Pictures go there, if it is set: `DRAGONLOCK_SCREENSHOTS=/tmp/shots node --test test/server/admin-page.test.ts`. */
+const screenshots = process.env['DRAGONLOCK_SCREENSHOTS'];
+const axe = fs.readFileSync(path.join(root, 'node_modules/axe-core/axe.min.js'), 'utf8');
 const config = `
 http: {threads: 2}
+log: {slow_ms: 1}
 tokens:
   - {token: t-ops, name: ops, accounts: '*', scopes: [read, write, force, admin, operator]}
   - {token: t-reader, name: reader, accounts: [ugly], scopes: [read]}
@@ -50,8 +55,6 @@ const titles: Readonly<Record<string, string>> = {
   server: 'Server',
 };
 
-const skip = executablePath === undefined && 'chromium is not installed (apt-get install chromium)';
-
 async function show(page: Page, hash: string): Promise<void> {
   await page.evaluate(`location.hash = ${JSON.stringify(`#/${hash}`)}`);
   const title = titles[hash.split('?', 1)[0]!] ?? assert.fail(hash);
@@ -59,18 +62,33 @@ async function show(page: Page, hash: string): Promise<void> {
   await page.waitForSelector('.content [aria-busy=true]', { state: 'detached' });
 }
 
-describe('the admin page', { skip }, () => {
+async function picture(page: Page, name: string): Promise<void> {
+  if (screenshots === undefined) return;
+  fs.mkdirSync(screenshots, { recursive: true });
+  await page.screenshot({ path: path.join(screenshots, `${name}.png`) });
+}
+
+/** What axe-core calls serious or critical, as `rule: where`. */
+async function unreadable(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  const { violations } = (await page.evaluate('axe.run(document, { resultTypes: ["violations"] })')) as AxeResults;
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`));
+}
+
+describe('the admin page', { skip: noBrowser }, () => {
   const server = serverForFile({ config });
   let browser: Browser;
 
   before(async () => {
-    browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox'] });
+    browser = await launchBrowser();
     const options = { headers };
     const KVSet = names.map((Key) => ({ Key, Value: { [image]: script } }));
     await server.ok(
       'POST',
       '/db/ugly',
-      { KVSet: [...KVSet, { Key: 'folder/big', Value: 'ab<i>c '.repeat(149_000) }] },
+      { KVSet: [...KVSet, { Key: 'folder/big', Value: 'ab<i>c '.repeat(149_000) }, { Key: 'folder/small', Value: 1 }] },
       options,
     );
     for (const [i, name] of names.entries()) {
@@ -112,7 +130,58 @@ describe('the admin page', { skip }, () => {
         const over = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
         assert.ok(over <= 0, `${hash} is ${over} pixels too wide`);
         assert.doesNotMatch(await page.title(), /broken/, hash);
+        await picture(page, `${hash.split('?', 1)[0]}-${name}`);
+        for (const each of await unreadable(page)) complaints.push(`${hash}: ${each}`);
       }
+      assert.deepEqual(complaints, []);
+      await page.context().close();
+    });
+  }
+
+  for (const [name, view] of Object.entries({ wide, phone })) {
+    test(`${name}: axe-core finds nothing serious in what opens`, async () => {
+      const { page } = await open(view);
+      const found: string[] = [];
+      const look = async (what: string): Promise<void> => {
+        for (const each of await unreadable(page)) found.push(`${what}: ${each}`);
+      };
+      await show(page, 'locks?account=ugly&lock=line%0Abreak%09tab');
+      await page.click('.button.danger');
+      await page.waitForSelector('dialog[open]');
+      await look('a lock, and forcing it');
+      await page.keyboard.press('Escape');
+      await show(page, 'keys?account=ugly&key=line%0Abreak%09tab');
+      await page.click('.button:has-text("Delete")');
+      await page.waitForSelector('dialog[open]');
+      await look('a key, and deleting it');
+      await page.keyboard.press('Escape');
+      await page.keyboard.press('?');
+      await page.waitForSelector('dialog[open]');
+      await look('the help');
+      assert.deepEqual(found, []);
+      await page.context().close();
+    });
+
+    test(`${name}: the page Traffic shows who asks most and what was slow`, async () => {
+      // One request in 61 is looked at, and what takes longer than a millisecond is slow here.
+      const many = Array.from({ length: 500 }, (_, i) => ({ Key: `many/${i}`, Value: 'v'.repeat(900) }));
+      for (let i = 0; i < 200; i += 1) await server.ok('GET', '/db/ugly/kv/folder%2Fsmall', undefined, { headers });
+      for (const KVSet of [many, many]) await server.ok('POST', '/db/ugly', { KVSet }, { headers });
+      const { page, complaints } = await open(view);
+      await show(page, 'traffic');
+      const rowsOf = (caption: string): Promise<string[]> =>
+        page.$$eval(`[aria-label="${caption}"] [data-row], table:has(caption:text-is("${caption}")) tbody tr`, (rows) =>
+          rows.map((row) => row.textContent ?? ''),
+        );
+      await eventually('both lists have rows', async () => {
+        return (await rowsOf('Busiest accounts')).length > 0 && (await rowsOf('Slow requests')).length > 0;
+      });
+      assert.match((await rowsOf('Busiest accounts')).join('\n'), /ugly/);
+      assert.match((await rowsOf('Slow requests')).join('\n'), /batch.*ugly/);
+      const over = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+      assert.ok(over <= 0, `${over} pixels too wide`);
+      await picture(page, `traffic-filled-${name}`);
+      assert.deepEqual(await unreadable(page), []);
       assert.deepEqual(complaints, []);
       await page.context().close();
     });
@@ -153,6 +222,20 @@ describe('the admin page', { skip }, () => {
     assert.equal((lost as unknown as Record<string, unknown>)['Reason'], 'hangs <b>');
     const log = await server.call('GET', '/admin/audit?account=ugly&action=lock.force&limit=1', undefined, { headers });
     assert.match(log.text, /"Subject":"stuck","Reason":"hangs <b>"/);
+    assert.deepEqual(complaints, []);
+    await page.context().close();
+  });
+
+  test('a reload and another log level are a click each, and say what came of it', async () => {
+    const { page, complaints } = await open(wide);
+    await show(page, 'server');
+    await page.click('text="Reload configuration"');
+    await page.waitForSelector('[role=status] :text("Nothing has changed.")');
+    await page.selectOption('select:has(option:text-is("silent"))', { label: 'warn' });
+    await page.click('text="Log so for 10 minutes"');
+    await page.waitForSelector('[role=status] :text("The log level is warn now, and info again in 10 minutes.")');
+    await picture(page, 'server-actions');
+    assert.deepEqual(await unreadable(page), []);
     assert.deepEqual(complaints, []);
     await page.context().close();
   });

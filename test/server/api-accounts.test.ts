@@ -28,13 +28,14 @@ async function refusal(
   return `${reply.status} ${reply.body.Code}: ${reply.body.Message}`;
 }
 
-test('only an administrator of the account may delete and import it, and whoever reads it may export it', async () => {
+test('only an administrator of the account may delete, export and import it', async () => {
   await server.ok('POST', '/db/shop/kv/a', 1, as('shop'));
   assert.match(await refusal('DELETE', '/db/shop?confirm=shop', undefined, as('reader')), /^403 .*"admin"/);
   assert.match(await refusal('DELETE', '/db/other?confirm=other', undefined), /^403 /);
   const lines = { Lines: [{ Kind: 'kv', Key: 'a', Value: 2 }] };
   assert.match(await refusal('POST', '/db/shop/import', lines, as('reader')), /^403 .*"admin"/);
-  const { Lines } = (await server.ok('GET', '/db/shop/export', undefined, as('reader'))) as unknown as {
+  assert.match(await refusal('GET', '/db/shop/export', undefined, as('reader')), /^403 .*"admin"/);
+  const { Lines } = (await server.ok('GET', '/db/shop/export', undefined, as('shop'))) as unknown as {
     Lines: object[];
   };
   assert.partialDeepStrictEqual(Lines, [{ Kind: 'kv', Key: 'a', Value: 1 }]);
@@ -44,6 +45,8 @@ test('only an administrator of the account may delete and import it, and whoever
 function exportAfter(cursor: readonly unknown[]): string {
   return `/db/shop/export?after=${Buffer.from(JSON.stringify(cursor)).toString('base64url')}`;
 }
+
+const lease = { Lock: 1, Why: 'released', AtMs: 1 };
 
 test('what is wrong with a call is said with its field', async () => {
   const cases = [
@@ -60,7 +63,7 @@ test('what is wrong with a call is said with its field', async () => {
     ['POST', '/db/shop/import', undefined, /^400 /],
     ['POST', '/db/shop/import', {}, /^400 invalid: Lines: missing/],
     ['POST', '/db/shop/import', { Lines: [] }, /^400 invalid: Lines: expected/],
-    ['POST', '/db/shop/import', { Lines: [{ Kind: 'lock' }] }, /^400 invalid: Lines\[0\]\.Kind: expected one of kv/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'mutex' }] }, /^400 invalid: Lines\[0\]\.Kind: expected one of kv/],
     ['POST', '/db/shop/import', { Lines: [{ Kind: 'kv', Value: 1 }] }, /^400 invalid: Lines\[0\]\.Key: missing/],
     ['POST', '/db/shop/import', { Lines: [{ Kind: 'kv', Key: '', Value: 1 }] }, /^400 invalid: Lines\[0\]\.Key: /],
     ['POST', '/db/shop/import', { Lines: [{ Kind: 'kv', Key: 'a' }] }, /^400 invalid: Lines\[0\]\.Value: missing/],
@@ -79,6 +82,26 @@ test('what is wrong with a call is said with its field', async () => {
     ],
     ['POST', '/db/shop/import', { Lines: [{ Kind: 'message', Queue: 'q' }] }, /Lines\[0\]\.Data: missing/],
     ['POST', '/db/shop/import', { Lines: [{ Kind: 'queue', Queue: 'q' }] }, /Lines\[0\]\.Policy: missing/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'lock' }] }, /Lines\[0\]\.Key: missing/],
+    [
+      'POST',
+      '/db/shop/import',
+      { Lines: [{ Kind: 'lock', Key: 'l', Ended: [{ Lock: 1, Why: 'lost', AtMs: 1 }] }] },
+      /Ended\[0\]\.Why: expected one of released/,
+    ],
+    [
+      'POST',
+      '/db/shop/import',
+      { Lines: [{ Kind: 'lock', Key: 'l', Ended: Array.from({ length: 9 }, () => lease) }] },
+      /^413 .*Ended: 9 leases; expected at most 8/,
+    ],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'limit', Key: 'g', AtMs: 1 }] }, /TakenMicros: missing/],
+    [
+      'POST',
+      '/db/shop/import',
+      { Lines: [{ Kind: 'id', Key: 'i', Stored: [3, 'other'] }] },
+      /^400 invalid: Lines\[0\]\.Stored: expected /,
+    ],
     [
       'POST',
       '/db/shop/import',

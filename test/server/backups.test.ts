@@ -164,3 +164,38 @@ test('a storage that cannot be reached delays nothing and nobody', async (t) => 
   assert.ok(server.logs.some(({ msg }) => msg.startsWith('The storage of the backups cannot be used')));
   await server.stop();
 });
+
+test('a copy is asked for once: until it is done, every front end answers others 409', async (t) => {
+  const directory = emptyDirectory(t);
+  // No copy is ever done there.
+  fs.writeFileSync(path.join(directory, 'file'), '');
+  const server = await ServerUnderTest.forTest(t, { config: configFor(path.join(directory, 'file')) });
+  const asked = await Promise.all(Array.from({ length: 8 }, () => server.call('POST', '/admin/backups')));
+  const taken = asked.filter(({ status }) => status === 200);
+  assert.equal(taken.length, 1);
+  for (const { status, body } of asked.filter((reply) => reply !== taken[0]))
+    assert.deepEqual([status, body.Code], [409, 'copy_in_progress']);
+  const command = await runCommand(t, ['backup', '--wait'], { url: server.url });
+  assert.equal(command.code, 1);
+  assert.match(command.stderr, /A copy is asked for already or being made/);
+});
+
+test('a backup thread that throws is started again, and nobody else notices', async (t) => {
+  const repository = emptyDirectory(t);
+  const server = await ServerUnderTest.forTest(t, { config: configFor(repository) });
+  const origin = path.join(server.dataDir, 'restored.json');
+  fs.writeFileSync(origin, '{');
+  // The thread reads the file to claim, and cannot.
+  await server.ok('POST', '/admin/backups/adopt');
+  await server.ok('POST', '/db/acc/kv/k', '"one"');
+  await eventually('it was started again', async () => (await server.metric('dragonlock_backup_restarts_total')) > 0);
+  assert.ok(server.logs.some(({ msg, level }) => msg.startsWith('The backup thread has failed') && level === 50));
+  await server.ok('POST', '/db/acc/kv/k', '"two"');
+  fs.rmSync(origin);
+  await shippedAll(server);
+  await eventually('a copy', async () => (await server.metric('dragonlock_backup_copies_total')) > 0);
+  await server.stop();
+  const { code, dataDir, stderr } = await restored(t, repository);
+  assert.equal(code, 0, stderr);
+  assert.ok(fs.existsSync(dataDir));
+});

@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { RespClient } from '../support/resp-client.ts';
 import { eventually, ServerUnderTest } from '../support/server-under-test.ts';
 
 const directory = path.join(os.tmpdir(), `dragonlock-full-${process.pid}`);
@@ -55,7 +56,7 @@ const cases = [
 for (const [what, config] of cases) {
   test(`disk full: ${what}: writes are refused, the rest goes on, and it recovers by itself`, { skip }, async (t) => {
     const dataDir = path.join(directory, 'data');
-    const server = await ServerUnderTest.forTest(t, { config, dataDir });
+    const server = await ServerUnderTest.forTest(t, { config: `resp: {listen: "127.0.0.1:0"}\n${config}`, dataDir });
     t.after(() => {
       fs.rmSync(filler, { force: true });
       fs.rmSync(dataDir, { recursive: true, force: true });
@@ -85,6 +86,12 @@ for (const [what, config] of cases) {
     await server.fails('disk_full', 'POST', '/db/acc/counter/c');
     await server.fails('disk_full', 'POST', '/db/acc/lock/other');
     await server.batchFails('disk_full', { IdempotencyIDs: 'i', KVGet: 'k0' });
+    const redis = await RespClient.open(server.respPort);
+    await redis.ok('AUTH', 'acc', 'any');
+    await redis.fails(/^MISCONF /, 'SET', 'k', '1');
+    await redis.fails(/^MISCONF /, 'EVAL', 'return redis.call("SET", KEYS[1], 1)', 1, 'k');
+    assert.equal(await redis.ok('EXISTS', 'k0'), 1);
+    redis.close();
     // Whoever is full must be able to empty: what takes and settles goes on.
     await server.batchFails('disk_full', { Enqueue: { Queue: 'q', Data: 4 } });
     const { Dequeue } = await server.batch({ Dequeue: { Queue: 'q', DequeueMax: 2, LockDur: 600 } });

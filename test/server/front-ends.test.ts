@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { Client } from 'undici';
+import { freePort } from '../support/free-port.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
-import { ServerUnderTest, type Method } from '../support/server-under-test.ts';
+import { serverForFile, ServerUnderTest, type Method } from '../support/server-under-test.ts';
 
 /** One connection, on one front end. */
 class OneConnection {
@@ -81,11 +82,15 @@ async function onBoth(t: TestContext, server: ServerUnderTest): Promise<[OneConn
   return [found[0]!, found[1]!];
 }
 
-for (const shards of [1, 3]) {
-  const config = `shards: ${shards}\nhttp: { threads: 2 }`;
+const servers = {
+  1: serverForFile({ config: 'shards: 1\nhttp: { threads: 2 }' }),
+  3: serverForFile({ config: 'shards: 3\nhttp: { threads: 2 }' }),
+};
+
+for (const shards of [1, 3] as const) {
+  const server = servers[shards];
 
   test(`${shards} shards: whatever was answered through one front end is seen through the other at once`, async (t) => {
-    const server = await ServerUnderTest.forTest(t, { config });
     const both = await onBoth(t, server);
     for (let i = 0; i < 60; i += 1) {
       const [a, b] = i % 2 === 0 ? both : [both[1], both[0]];
@@ -119,37 +124,36 @@ for (const shards of [1, 3]) {
   });
 
   test(`${shards} shards: watchers, streams and waiters on one front end hear of writes through the other`, async (t) => {
-    const server = await ServerUnderTest.forTest(t, { config });
     const [a, b] = await onBoth(t, server);
     for (let i = 0; i < 10; i += 1) {
-      const watched = b.ok('POST', '/watch/acc', { ID: `k${i}`, Version: 0, Wait: 20 });
+      const watched = b.ok('POST', '/watch/second', { ID: `k${i}`, Version: 0, Wait: 20 });
       await server.watchers(1);
-      const { Rev } = await a.ok('POST', `/db/acc/kv/k${i}`, i);
+      const { Rev } = await a.ok('POST', `/db/second/kv/k${i}`, i);
       assert.equal((await watched).Version, Rev);
     }
-    const prefix = b.ok('POST', '/watch/acc', { Prefix: 'p', Wait: 20 });
+    const prefix = b.ok('POST', '/watch/second', { Prefix: 'p', Wait: 20 });
     await server.watchers(1);
-    const { Rev } = await a.ok('POST', '/db/acc/kv/p1', 1);
+    const { Rev } = await a.ok('POST', '/db/second/kv/p1', 1);
     assert.deepEqual(
       (await prefix).Events.map((event) => event.Rev),
       [Rev],
     );
-    const held = await a.ok('POST', '/db/acc/lock/l?dur=60');
-    const waiting = b.ok('POST', '/db/acc/lock/l?dur=60&wait=20');
+    const held = await a.ok('POST', '/db/second/lock/l?dur=60');
+    const waiting = b.ok('POST', '/db/second/lock/l?dur=60&wait=20');
     await server.waiters(1);
-    await a.ok('DELETE', `/db/acc/lock/l?lock=${held.Lock}`);
+    await a.ok('DELETE', `/db/second/lock/l?lock=${held.Lock}`);
     assert((await waiting).Lock > held.Lock);
-    const events = b.events('/watch/acc?prefix=s', 'streamed');
+    const events = b.events('/watch/second?prefix=s', 'streamed');
     await server.watchers(1, 'dragonlock_streams');
-    await a.ok('POST', '/db/acc/kv/s1', 'streamed');
+    await a.ok('POST', '/db/second/kv/s1', 'streamed');
     assert.match(await events, /streamed/);
   });
 }
 
 test('large replies go on for ever, from every shard through either front end', { timeout: 60_000 }, async (t) => {
-  const server = await ServerUnderTest.forTest(t, { config: 'shards: 2\nhttp: { threads: 2 }' });
+  const server = servers[3];
   const both = await onBoth(t, server);
-  const keys = Array.from({ length: 8 }, (_, i) => `large${i}`);
+  const keys = Array.from({ length: 12 }, (_, i) => `large${i}`);
   const value = 'x'.repeat(900_000);
   for (const key of keys) await both[0].ok('POST', `/db/acc/kv/${key}`, value);
   // From each shard to each front end go more bytes than may ever be on their way.
@@ -160,7 +164,7 @@ test('large replies go on for ever, from every shard through either front end', 
 });
 
 test('metrics: either front end tells of both', async (t) => {
-  const server = await ServerUnderTest.forTest(t, { config: 'http: { threads: 2 }' });
+  const server = servers[1];
   const both = await onBoth(t, server);
   for (const connection of both) {
     for (let i = 0; i < 5; i += 1) await connection.ok('POST', '/db/acc/counter/c');
@@ -205,7 +209,7 @@ test('limits: rates and watchers are counted once over both front ends', async (
 });
 
 test('errors: no two have one RequestID, through whichever front end', async (t) => {
-  const server = await ServerUnderTest.forTest(t, { config: 'http: { threads: 2 }' });
+  const server = servers[1];
   const ids = new Set<string>();
   for (const connection of await onBoth(t, server)) {
     for (let i = 0; i < 3; i += 1) {
@@ -217,13 +221,13 @@ test('errors: no two have one RequestID, through whichever front end', async (t)
 });
 
 test('stop: every waiting client is answered, through both front ends, and the exit code is 0', async (t) => {
-  const server = await ServerUnderTest.forTest(t, { config: 'shards: 3\nhttp: { threads: 2 }' });
-  await server.ok('POST', '/db/acc/lock/l?dur=60');
+  const server = servers[3];
+  await server.ok('POST', '/db/stopped/lock/l?dur=60');
   const keys = Array.from({ length: 8 }, (_, i) => ({ Key: `k${i}`, Value: 1 }));
   const [first, second] = [await onBoth(t, server), await onBoth(t, server)];
   const locking = { LockID: 'l', LockDur: 9, LockWait: 60, KVSet: keys };
-  const waiting = first.map((one) => one.call('POST', '/db/acc', locking));
-  waiting.push(...second.map((one) => one.call('POST', '/watch/acc', { ID: 'never', Wait: 60 })));
+  const waiting = first.map((one) => one.call('POST', '/db/stopped', locking));
+  waiting.push(...second.map((one) => one.call('POST', '/watch/stopped', { ID: 'never', Wait: 60 })));
   await Promise.all([server.waiters(2), server.watchers(2)]);
   const startedAt = performance.now();
   const stopped = server.stop();
@@ -254,9 +258,7 @@ test('a front-end thread that throws takes the process down with 70', async (t) 
 });
 
 test('start: of servers that start at once on one address exactly one serves, and the others say why not', async (t) => {
-  const free = await ServerUnderTest.forTest(t);
-  const { port } = free;
-  await free.stop();
+  const port = await freePort();
   for (let round = 0; round < 2; round += 1) {
     const servers = Array.from({ length: 2 }, () =>
       ServerUnderTest.prepare({ config: 'http: { threads: 2 }', listen: `127.0.0.1:${port}` }),

@@ -5,26 +5,27 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { frameMagic } from '../../src/journal/file/frame.ts';
-import { ServerUnderTest } from '../support/server-under-test.ts';
+import { salvageProgram } from '../support/server-program.ts';
+import { serverForFile, ServerUnderTest } from '../support/server-under-test.ts';
+
+/** For tests that leave it serving. */
+const shared = serverForFile();
 
 test('start: a second server on the same data directory is refused, and the first is not disturbed', async (t) => {
-  const first = await ServerUnderTest.forTest(t);
-  const { Rev } = await first.ok('POST', '/db/acc/kv/k', '1');
-  const second = ServerUnderTest.prepare({ dataDir: first.dataDir });
+  const { Rev } = await shared.ok('POST', '/db/first/kv/k', '1');
+  const second = ServerUnderTest.prepare({ dataDir: shared.dataDir });
   t.after(() => second.dispose(t.passed));
   second.launch();
   assert.equal(await second.exitCode(), 1);
   const said = second.logs.at(-1)?.msg ?? '';
   assert.match(said, /in use by another server/);
-  assert(said.includes(first.dataDir) && said.includes(`pid ${first.pid}`), said);
-  assert.equal((await first.ok('POST', '/db/acc/kv/k', '2')).Rev, Rev + 1);
+  assert(said.includes(shared.dataDir) && said.includes(`pid ${shared.pid}`), said);
+  assert.equal((await shared.ok('POST', '/db/first/kv/k', '2')).Rev, Rev + 1);
 });
 
 test('start: an address that is in use is refused', async (t) => {
-  const first = await ServerUnderTest.forTest(t);
-  const second = ServerUnderTest.prepare({ listen: `127.0.0.1:${first.port}` });
+  const second = ServerUnderTest.prepare({ listen: `127.0.0.1:${shared.port}` });
   t.after(() => second.dispose(t.passed));
   second.launch();
   assert.equal(await second.exitCode(), 1);
@@ -115,8 +116,8 @@ test('start: while it recovers it is live, not ready, and does nothing', async (
   assert(refusals > 0, 'seen while it recovered');
 });
 
-test('stop: waiters and watchers are told 503 draining, new calls too, and the exit code is 0', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
+test('stop: waiters and watchers are told 503 draining, new calls too, and the exit code is 0', async () => {
+  const server = shared;
   const { Lock } = await server.batch({ LockID: 'l', LockDur: 60 });
   await server.ok('POST', '/db/acc/mlock/m?dur=60');
   const waiting = [
@@ -140,7 +141,7 @@ test('stop: waiters and watchers are told 503 draining, new calls too, and the e
 });
 
 test('stop: every write that was acknowledged under load is there afterwards; the rest was refused or cut off', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
+  const server = shared;
   const acknowledged: string[] = [];
   let refusals = 0;
   const client = async (name: number): Promise<void> => {
@@ -228,10 +229,8 @@ test('start: damage in the middle of the log is refused with file and offset, an
   assert.equal((await server.ok('GET', '/db/acc/kv')).KV.length, 10);
 });
 
-const salvageFile = fileURLToPath(new URL('../../src/main/data-directory/salvage.ts', import.meta.url));
-
 function salvage(dataDir: string): { code: number | null; said: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [salvageFile, '--data-dir', dataDir], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [salvageProgram, '--data-dir', dataDir], {
     encoding: 'utf8',
   });
   return { code: status, said: stdout + stderr };
@@ -279,8 +278,8 @@ test('start: a last frame that was torn by a crash is dropped, wherever it was t
   }
 });
 
-test('connections: a client that closes in the middle of everything harms no other client', async (t) => {
-  const server = await ServerUnderTest.forTest(t);
+test('connections: a client that closes in the middle of everything harms no other client', async () => {
+  const server = shared;
   for (let i = 0; i < 50; i += 1) {
     const socket = server.connect();
     await once(socket, 'connect');

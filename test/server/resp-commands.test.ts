@@ -251,6 +251,7 @@ test('MULTI is one batch; an own error stands in its place', async () => {
   assert.ok(incr instanceof RespFailure && expire instanceof RespFailure);
   await client.ok('MULTI');
   await client.fails(/unknown command/, 'NOPE');
+  await client.fails(/^ERR unknown command 'áéű', with args beginning with: 'ñ' '1' $/, 'áéű', 'ñ', '1');
   await expect(
     [['SET', 's', 'y'], 'QUEUED'],
     [['EXEC'], /^EXECABORT/],

@@ -113,6 +113,17 @@ test('MULTI takes a thousand commands, and no more', async () => {
   client.close();
 });
 
+test('five thousand commands in one go are done in order, though only 1,024 of them are in flight', async () => {
+  const client = await connect();
+  const replies = Array.from({ length: 5000 }, () => client.reply());
+  client.socket.write(Buffer.concat(replies.map(() => commandBytes(['INCR', 'n']))));
+  assert.deepEqual(
+    await Promise.all(replies),
+    replies.map((_, i) => i + 1),
+  );
+  client.close();
+});
+
 test('a transaction has a limit in bytes', async () => {
   const client = await connect();
   await client.ok('MULTI');

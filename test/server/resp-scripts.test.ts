@@ -79,15 +79,16 @@ test('a script may have a first line as in Redis 7', async () => {
   await client.fails(/^ERR user_script:2: boom/, 'EVAL', '#!lua\nerror("boom")', 0);
 });
 
-test('an error of a command ends the script with nothing done; pcall gets it', async () => {
+test('an error of a command ends the script, and what it did before stays; pcall gets it', async () => {
   const client = await fresh();
   await client.fails(
     /^ERR value is not an integer.* script: [0-9a-f]{40}/,
     'EVAL',
     'redis.call("SET", KEYS[1], "x") redis.call("INCR", KEYS[1])',
     1,
-    'k',
+    'before',
   );
+  assert.equal(await client.ok('GET', 'before'), 'x');
   assert.deepEqual(
     await client.ok('EVAL', 'redis.call("SET", KEYS[1], "x") return redis.pcall("INCR", KEYS[1]).err', 1, 'k'),
     'ERR value is not an integer or out of range',
@@ -97,6 +98,8 @@ test('an error of a command ends the script with nothing done; pcall gets it', a
   await client.fails(/^MYERR what$/, 'EVAL', 'return redis.error_reply("MYERR what")', 0);
   await client.fails(/^ERR MYERR$/, 'EVAL', 'return redis.error_reply("-MYERR")', 0);
   await client.fails(/^ERR$/, 'EVAL', 'return redis.error_reply("")', 0);
+  await client.fails(/^NÖ élan$/, 'EVAL', 'return redis.error_reply("NÖ élan")', 0);
+  await client.fails(/^ERR user_script:1: élan /, 'EVAL', 'error("élan")', 0);
   await client.fails(/^ERR user_script:1: boom/, 'EVAL', 'error("boom")', 0);
   await client.fails(/^ERR Error compiling script .*user_script:1:/, 'EVAL', 'not lua', 0);
 });
@@ -188,6 +191,25 @@ test('scripts over many connections lose nothing: each works on what the ones be
   );
   assert.equal(await many[0]!.ok('GET', 'n'), '200');
   assert.equal(new Set(results).size, 200);
+});
+
+test('a rate limiter of a fixed window counts, and begins anew when its window is over', async () => {
+  const [one, two] = [await fresh(), await open(`s${accounts}`)];
+  const hit = `
+    local n = redis.call('INCR', KEYS[1])
+    if n == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+    return { n, redis.call('PTTL', KEYS[1]) }`;
+  const hits = [];
+  for (let i = 0; i < 6; i += 1) hits.push((i % 2 === 0 ? one : two).ok('EVAL', hit, 1, 'window', 60_000));
+  const replies = (await Promise.all(hits)) as [number, number][];
+  assert.deepEqual(
+    replies.map(([n]) => n).toSorted((a, b) => a - b),
+    [1, 2, 3, 4, 5, 6],
+  );
+  assert.ok(replies.every(([, left]) => left > 0 && left <= 60_000));
+  await one.ok('PEXPIREAT', 'window', 1);
+  const [again] = (await one.ok('EVAL', hit, 1, 'window', 60_000)) as [number, number];
+  assert.equal(again, 1);
 });
 
 test('the lock of a client that is gone cannot be released by its script', async () => {

@@ -131,17 +131,17 @@ test('start: a store or a journal of a newer server is refused with what to do, 
     const before = await BackedUpStore.open(own, { storage: new MemoryStorage(), directory: store });
     before.commit(accountId('a'), [{ kind: kinds.kv, key: 'k', till: 0, value: '1' }]);
     const later = await BackedUpStore.open(own, { storage: new MemoryStorage(), directory: journal });
-    later.commit(accountId('a'), [{ kind: 0x74 as Kind, key: 'k', till: 0, value: '1' }]);
+    later.commit(accountId('a'), [{ kind: 0x7a as Kind, key: 'k', till: 0, value: '1' }]);
   });
   const lmdb = new LmdbStore(store);
-  lmdb.writeLayout({ ...lmdb.layout()!, reader: 2, kinds: ['task'] });
+  lmdb.writeLayout({ ...lmdb.layout()!, reader: 2, kinds: ['future'] });
   await lmdb.close();
   const content = contentOf(store);
   const config = path.join(directory, 'config.yml');
   fs.writeFileSync(config, 'shards: 2\n');
   await refused(
     t,
-    /^The store in \S+ has entries of the kind task for reader 2; this server is reader 1\. .*Start the/,
+    /^The store in \S+ has entries of the kind future for reader 2; this server is reader 1\. .*Start the/,
     '--data-dir',
     store,
     '--config',
@@ -150,7 +150,7 @@ test('start: a store or a journal of a newer server is refused with what to do, 
   assert.deepEqual(contentOf(store), content);
   await refused(
     t,
-    /^The commit 1 has an entry of the kind "t", which this server does not know.*Start the/,
+    /^The commit 1 has an entry of the kind "z", which this server does not know.*Start the/,
     '--data-dir',
     journal,
     '--config',

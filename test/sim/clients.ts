@@ -274,7 +274,10 @@ export class Clients {
     if (command.kind === 'mutex.lock' && replyStatus(reply) === 200)
       this.#mutexGranted(command, body.Lock, asked.mutexFloor);
     workload.answered(command, replyStatus(reply), body);
-    if (replyStatus(reply) === 200) this.waitOrder.granted(request, body);
+    if (replyStatus(reply) === 200) {
+      this.waitOrder.granted(request, body);
+      timeline.shares.checkTold(command, body.Lock);
+    }
     // A refusal may come early, before what it shares with others was looked at.
     const happened = replyStatus(reply) === 200 && !reply.replayed;
     if (happened) this.#order.answered(asked.router, request, reply.rev, surelyCommitted(command, answer));
@@ -298,6 +301,7 @@ export class Clients {
     const client = [...from][this.#world.random.below(from.size || 1)];
     if (client === undefined) return;
     this.#world.trace.note('a client vanishes');
+    let again: Command | undefined;
     this.#world.counts.add('client vanished');
     if ('request' in client) {
       for (const each of client.together) {
@@ -306,11 +310,15 @@ export class Clients {
         this.operations.push(this.#unanswered.get(each.request.number)!);
         this.waitOrder.vanished(each.request);
       }
+      again = client.request.command;
     } else {
       client.disconnected = true;
       this.#keyWatches.delete(client);
     }
     client.pending?.cancel();
+    // Who has lost the connection while it asked for a share may ask again, before the server knows of that.
+    if (again !== undefined && isOfSharedLocks(again) && this.#world.random.below(2) === 0)
+      this.#ask(this.#world.workload.numbered(again, 'shared lock'));
   }
 
   #watchKeys(): void {

@@ -1,5 +1,6 @@
 /** Runs one seed. Violations become errors that name the seed, and so do unhandled rejections. */
 import { checkQueues } from '../support/checkers/queue-ledger.ts';
+import { checkAccounts } from '../support/checkers/account-ledger.ts';
 import { checkShares } from '../support/checkers/share-ledger.ts';
 import { checkWitness } from '../support/checkers/witness-checker.ts';
 import { keepRun } from './keep-run.ts';
@@ -54,7 +55,9 @@ function checkHistory(world: World): void {
   for (const [what, count] of Object.entries(ledger.counts)) world.counts.add(`queues: ${what}`, count);
   const shares = checkShares({ operations, restarts }, { clockToleranceMs: 1 });
   for (const [what, count] of Object.entries(shares.counts)) world.counts.add(`shared locks: ${what}`, count);
-  const faults = [...violations, ...ledger.violations, ...shares.violations];
+  const whole = checkAccounts({ operations });
+  for (const [what, count] of Object.entries(whole.counts)) world.counts.add(`whole accounts: ${what}`, count);
+  const faults = [...violations, ...ledger.violations, ...shares.violations, ...whole.violations];
   if (faults.length > 0)
     throw new Violation(
       faults

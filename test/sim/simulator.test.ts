@@ -54,6 +54,9 @@ const mustHappen = [
   'queues: ordered',
   'shared locks: together',
   'shared locks: sets',
+  'whole accounts: seen',
+  'whole accounts: wipes',
+  'whole accounts: loads',
   'shared locks: proven',
 ];
 /** These happen in about one of a hundred seeds. `sweep.ts --errors` has each at every disk call. */
@@ -104,6 +107,7 @@ const mustSucceed = [
   'extend a delivery',
   'move a message',
   'shared lock',
+  'whole account',
   'queue policy',
   'queue change',
   'pause or resume',

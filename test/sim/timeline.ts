@@ -5,12 +5,14 @@
  * It checks by itself: revisions are dense, and a revision that was shown keeps its content (I4); what was shown is on
  * the medium (I1, I3); a write is whole (I2, I6), since each value of a test names its request; the sum over the
  * accounts of the bank stays the same (I6); a lock has one holder, whose lease ends no earlier than granted (I8, I9).
+ * Locks that several hold are in logged-shares.ts.
  */
 import { kinds, type CommitRecord, type Effect, type Kind } from '../../src/protocol/record.ts';
 import { decodeLockRecord } from '../../src/shard-worker/core/state/lock-record.ts';
 import type { Lease, LockRecord } from '../../src/shard-worker/core/state/lease.ts';
 import { lockGraceMs } from '../../src/shared/limits.ts';
 import { withReplies, type LogRecord } from '../support/checkers/commit-log.ts';
+import { LoggedShares } from './logged-shares.ts';
 import { Violation } from './trace.ts';
 
 export interface Stored {
@@ -37,6 +39,7 @@ export class Timeline {
   readonly #expectedKeys: (op: number) => ReadonlyMap<string, string> | undefined;
 
   readonly #mayRelease: (account: string, id: string, fence: number) => boolean;
+  readonly shares: LoggedShares;
 
   /**
    * @param expectedKeys returns the key → value pairs of the request that writes this number
@@ -50,6 +53,7 @@ export class Timeline {
     this.#now = now;
     this.#expectedKeys = expectedKeys;
     this.#mayRelease = mayRelease;
+    this.shares = new LoggedShares((kind, account, key) => this.at(kind, account, key, Infinity), mayRelease);
   }
 
   /** The last revision that was written and not undone. */
@@ -123,6 +127,7 @@ export class Timeline {
         if (versions === undefined) this.#versions.set(name, (versions = []));
         versions.push({ rev, till, ...(value === undefined ? {} : { value }), ...(expired ? { expired } : {}) });
       }
+      this.shares.check(record);
     }
   }
 

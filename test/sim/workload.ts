@@ -15,6 +15,7 @@ import { ack, dequeue, enqueue, extend as extendMessage, nack, queue } from '../
 import { script } from '../support/generators/script.ts';
 import { sequence } from '../support/generators/sequence.ts';
 import { isOfSharedLocks, SharedLocks } from '../support/generators/shared-lock.ts';
+import { isOfWholeAccount, WholeAccounts, wholeAccount } from '../support/generators/whole-account.ts';
 import { stringOps } from '../support/generators/string-op.ts';
 import type { ReplyBody } from '../support/reply-body.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
@@ -23,7 +24,7 @@ import type { Batch, Command } from '../../src/protocol/operations/operations.ts
 import type { DequeueOperation } from '../../src/protocol/operations/queue.ts';
 import type { LockOperation, UnlockOperation } from '../../src/protocol/operations/lock.ts';
 
-export const accounts: readonly AccountId[] = [accountId('acme'), accountId('acme.2')];
+export const accounts: readonly AccountId[] = [accountId('acme'), accountId('acme.2'), wholeAccount];
 
 export const keys = ['a', 'b', 'c', 'd/1', 'd/2', 'd/3'];
 export const queues = ['q1', 'q2', 'q3'];
@@ -102,6 +103,7 @@ const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Comman
   ['enqueue once', (h) => ({ idempotency: once(h, 2), enqueue: [enqueue(h)], extend: [extendMessage(h)] })],
   ['shared lock', (h) => h.shared.next(h.account)],
   ['shared lock', (h) => h.shared.next(h.account)],
+  ['whole account', (h) => h.whole.next()],
   ['queue policy', queue['queue.policy']],
   ['queue change', queue['queue.change']],
   ['pause or resume', pauseOrResume],
@@ -122,6 +124,7 @@ const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Comman
   ['read a script', script['script.get']],
   ['mutex', mutex['mutex.lock']],
   ['mutex unlock', mutex['mutex.unlock']],
+  ['mutex unlock', mutex['mutex.unlock']],
 ];
 
 const ofQueues = mix.filter(([name]) => /queue|ack|delivery|message/.test(name));
@@ -139,9 +142,13 @@ export class Workload {
     const from = random.below(2) === 0 ? mix : ofQueues;
     this.#favourites = Array.from({ length: 1 + random.below(6) }, () => mix.indexOf(from[random.below(from.length)]!));
     if (from === ofQueues) this.#favourites.push(mix.indexOf(ofQueues[0]!), mix.indexOf(ofQueues[2]!));
-    if (random.below(3) === 0) {
-      const shared = mix.findIndex(([name]) => name === 'shared lock');
-      this.#favourites.push(...Array.from({ length: 6 }, () => shared));
+    for (const [oneIn, noun] of [
+      [3, 'shared lock'],
+      [4, 'whole account'],
+    ] as const) {
+      if (random.below(oneIn) > 0) continue;
+      const place = mix.findIndex(([name]) => name === noun);
+      this.#favourites.push(...Array.from({ length: 6 }, () => place));
     }
   }
 
@@ -172,9 +179,9 @@ export class Workload {
   }
 
   /** A request that somebody else makes up. */
-  numbered(command: Command): Request {
+  numbered(command: Command, what = 'drain'): Request {
     this.#habits.request += 1;
-    return { number: this.#habits.request, command, what: 'drain' };
+    return { number: this.#habits.request, command, what };
   }
 
   /** Remembers what clients may reuse. */
@@ -231,6 +238,7 @@ class SimHabits extends Habits {
     script: ['j1', 'j2'],
   };
   readonly shared: SharedLocks;
+  readonly whole: WholeAccounts;
   readonly #versions = new Map<string, number>();
   readonly #fences = { lock: [] as Kept[], mutex: [] as Kept[] };
   readonly #receipts: { readonly key: string; readonly id: string; readonly lock: number }[] = [];
@@ -238,9 +246,11 @@ class SimHabits extends Habits {
   constructor(random: SeededRandom) {
     super(random);
     this.shared = new SharedLocks(random, this);
+    this.whole = new WholeAccounts(random);
   }
 
   learn(command: Command, { Lock, KV, KVSet, Dequeue }: ReplyBody): void {
+    if (isOfWholeAccount(command)) return;
     if (isOfSharedLocks(command)) return this.shared.learn(command, { Lock });
     if (command.kind === 'batch' && command.dequeue !== undefined) {
       const { key } = command.dequeue;

@@ -11,10 +11,10 @@ export interface CertificateFiles {
   readonly key: string;
 }
 
-/** One that signs itself, for localhost, valid for a day. */
-export function makeCertificate(directory: string, name: string): CertificateFiles {
+/** One that signs itself, for localhost, valid for so many days. */
+export function makeCertificate(directory: string, name: string, days = 1): CertificateFiles {
   const [cert, key] = [path.join(directory, `${name}.crt`), path.join(directory, `${name}.key`)];
-  const options = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=${name} -addext subjectAltName=DNS:localhost,IP:127.0.0.1`;
+  const options = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days ${days} -subj /CN=${name} -addext subjectAltName=DNS:localhost,IP:127.0.0.1`;
   fs.mkdirSync(directory, { recursive: true });
   const made = spawnSync('openssl', [...options.split(' '), '-out', cert, '-keyout', key], {
     encoding: 'utf8',

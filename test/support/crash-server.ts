@@ -19,7 +19,7 @@ const patienceMs = 120_000;
 
 export interface LaunchOptions {
   readonly shards?: number;
-  /** The number of front ends; absent: the server's default. */
+  /** The number of front ends, of which each costs a third of a start; absent: 1. */
   readonly threads?: number;
   /** `name:n`, see src/shared/failpoints.ts. */
   readonly failpoint?: string;
@@ -81,8 +81,8 @@ export class CrashServer {
 
   /** Only starts the process. Segments and memtables are small, so that rotation and checkpoints happen often. */
   launch(options: LaunchOptions = {}): void {
-    const { shards = 3, threads, failpoint, keepBytes = 16 << 20, wrapper = [] } = options;
-    const { config = [`http: { threads: ${threads ?? 'auto'} }`, ...smallSizes(keepBytes)] } = options;
+    const { shards = 3, threads = 1, failpoint, keepBytes = 16 << 20, wrapper = [] } = options;
+    const { config = [`http: { threads: ${threads} }`, ...smallSizes(keepBytes)] } = options;
     assert(this.#child === undefined, 'one process at a time');
     const lines = ['listen: 127.0.0.1:0', `shards: ${shards}`, ...config];
     fs.writeFileSync(path.join(this.directory, 'config.yml'), `${lines.join('\n')}\n`);

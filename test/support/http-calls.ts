@@ -11,6 +11,7 @@ import type { IdempotencyRequest } from '../../src/protocol/operations/idempoten
 import type { LockOperation } from '../../src/protocol/operations/lock.ts';
 import type { RangeOperation } from '../../src/protocol/operations/kv-pages.ts';
 import type { CheckOperation, SetOperation } from '../../src/protocol/operations/kv.ts';
+import { linesOfLoad } from './generators/whole-account.ts';
 import type { QueueChange } from '../../src/protocol/operations/queue-change.ts';
 
 export interface HttpCall {
@@ -232,7 +233,7 @@ function restCall(db: string, batch: Batch): HttpCall {
     case 'task.resume':
       return { method: 'POST', target: `${db}/resume/task/${batch.taskChange!.key}` };
     case 'account.import':
-      throw new Error('lines are made by an export');
+      return { method: 'POST', target: `${db}/import`, body: { Lines: linesOfLoad(batch) } };
     case 'account.delete':
       return { method: 'DELETE', target: `${db}?confirm=${batch.account}` };
     case 'script.put': {

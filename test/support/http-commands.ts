@@ -14,6 +14,7 @@ import { LearningHabits } from './generators/learning-habits.ts';
 import { exchange } from './generators/lock.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { isOfSharedLocks, SharedLocks } from './generators/shared-lock.ts';
+import { WholeAccounts, wholeAccount } from './generators/whole-account.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
 
 export interface HttpCommandsOptions {
@@ -52,6 +53,7 @@ export class HttpCommands {
   readonly #special: CommandGenerator;
   readonly #queues: CommandGenerator;
   readonly #shared: SharedLocks;
+  readonly #whole: WholeAccounts;
   readonly #idempotent: Batch[] = [];
 
   constructor(random: SeededRandom, { things }: HttpCommandsOptions) {
@@ -59,6 +61,7 @@ export class HttpCommands {
     this.#usual = new CommandGenerator(this.#habits, historyMix, { chances: httpChances });
     this.#queues = new CommandGenerator(this.#habits, queueMix, { chances: httpChances });
     this.#shared = new SharedLocks(random, this.#habits);
+    this.#whole = new WholeAccounts(random);
     this.#special = new CommandGenerator(this.#habits, specialMix, { chances: httpChances });
   }
 
@@ -76,6 +79,7 @@ export class HttpCommands {
     const dice = h.below(100);
     const batch = { kind: 'batch', account: h.account, format: 'batch' } as const;
     if (dice < 5) return this.#special.next();
+    if (dice >= 56 && dice < 60) return this.#whole.next();
     if (dice >= 60 && dice < 70) return this.#shared.next(h.account);
     if (dice >= 70) return this.nextOfQueues();
     if (dice < 7) return { ...batch, ...exchange(h) };
@@ -98,6 +102,7 @@ export class HttpCommands {
       const command = this.next();
       // Several locks at once are a batch of their own.
       if (command.kind !== 'batch' || command.format !== 'batch' || command.locks !== undefined) continue;
+      if (command.account === wholeAccount) continue;
       const { lock, idempotency, dequeue } = command;
       batches.push({
         ...command,
@@ -111,6 +116,7 @@ export class HttpCommands {
   }
 
   learn(call: Command, body: Body): void {
+    if (call.account === wholeAccount) return;
     if (isOfSharedLocks(call)) this.#shared.learn(call, body as { Lock: number });
     else this.#habits.learn(call, body);
   }

@@ -1,6 +1,6 @@
 /**
- * The file that tests start a server from: a bundle of the sources as they are (build/server-bundle.ts), made once for
- * each state of them. A server that is bundled starts with half the CPU time, and the tests start hundreds.
+ * The files that tests start a server and the command from: a bundle of the sources as they are (build/server-bundle.ts), made once for
+ * each state of them. What is bundled starts with half the CPU time, and the tests start hundreds of servers and commands.
  */
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
@@ -16,8 +16,12 @@ const keptMs = 2 * 3_600_000;
 /** `NODE_COMPILE_CACHE` of the servers that tests start. */
 export const compileCache = path.join(cache, 'compiled');
 
+const bundle = await bundleOfSources();
 /** What to hand to Node. */
-export const serverProgram = path.join(await bundleOfSources(), 'main/server.js');
+export const serverProgram = path.join(bundle, 'main/server.js');
+/** The command, as the package of the server has it; for tests of its shell script, see commandScript. */
+export const commandProgram = path.join(bundle, 'cli/main.js');
+export const salvageProgram = path.join(bundle, 'main/data-directory/salvage.js');
 
 async function bundleOfSources(): Promise<string> {
   const bundle = path.join(cache, `server-${stateOfSources()}`);
@@ -27,7 +31,7 @@ async function bundleOfSources(): Promise<string> {
   }
   fs.mkdirSync(cache, { recursive: true });
   const unfinished = fs.mkdtempSync(path.join(cache, 'unfinished-'));
-  await bundleServer(unfinished);
+  await bundleServer(unfinished, { commands: true });
   try {
     fs.renameSync(unfinished, bundle);
   } catch (error) {
@@ -42,7 +46,7 @@ async function bundleOfSources(): Promise<string> {
 function stateOfSources(): string {
   const hash = createHash('sha256');
   const files = fs.readdirSync(path.join(root, 'src'), { recursive: true, encoding: 'utf8' }).toSorted();
-  const others = ['package.json', 'package-lock.json', 'build/server-bundle.ts'];
+  const others = ['package.json', 'package-lock.json', 'build/server-bundle.ts', 'test/support/server-program.ts'];
   for (const name of [
     ...others,
     ...files.filter((file) => /\.(ts|js|css|html|svg)$/.test(file)).map((file) => `src/${file}`),

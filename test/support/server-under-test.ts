@@ -45,6 +45,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface Place {
+  readonly url: string;
+  readonly account: string;
+}
+
 export interface LogLine {
   readonly level: number;
   readonly msg: string;
@@ -80,6 +85,8 @@ export class ServerUnderTest {
   #agent = new Agent({ pipelining: 1, connections: null });
   #acknowledged = 0;
   #onLog: (() => void)[] = [];
+  #account = 'acc';
+  #places = 0;
 
   private constructor(options: ServerOptions) {
     this.#options = options;
@@ -283,11 +290,18 @@ export class ServerUnderTest {
     return reply.body;
   }
 
-  batch(body: unknown, account = 'acc', options?: CallOptions): Promise<ReplyBody> {
+  /** A new account on it, which is that of `batch` from now on: for a test that shares it with others. */
+  place(): Place {
+    this.#places += 1;
+    this.#account = `account-${this.#places}`;
+    return { url: this.url, account: this.#account };
+  }
+
+  batch(body: unknown, account = this.#account, options?: CallOptions): Promise<ReplyBody> {
     return this.ok('POST', `/db/${account}`, body, options);
   }
 
-  batchFails(code: ErrorCode, body: unknown, account = 'acc'): Promise<ReplyBody> {
+  batchFails(code: ErrorCode, body: unknown, account = this.#account): Promise<ReplyBody> {
     return this.fails(code, 'POST', `/db/${account}`, body);
   }
 

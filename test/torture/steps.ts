@@ -59,6 +59,15 @@ export const steps = {
     run: (seed) => crash('resp-kill', seed, { DRAGONLOCK_CRASH_ROUNDS: '8' }),
     counts: { 'witness-checked operations': 'compared' },
   },
+  'backup-kills': {
+    seeds: 1,
+    run: (seed) => crash('backup-kills', seed, { DRAGONLOCK_CRASH_ROUNDS: '8' }),
+    counts: { 'kill -9 rounds': 'rounds' },
+  },
+  'resp-restarts': {
+    seeds: 1,
+    run: (seed) => crash('resp-restarts', seed, { DRAGONLOCK_CRASH_ROUNDS: '20' }, '--test-name-pattern=^kill -9'),
+  },
   failpoints: { seeds: 1, run: (seed) => crash('failpoints', seed), counts: { 'failpoint kills': 'died' } },
   histories: {
     seeds: 1,

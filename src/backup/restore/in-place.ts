@@ -38,6 +38,7 @@ import {
   type InPlaceSwitch,
 } from './restore-marks.ts';
 import { digestOfShards } from './restore-state.ts';
+import { hourMs } from './recent-grants.ts';
 import { addBeyond, GivenBefore, highestKnown } from './what-was-given.ts';
 
 export interface InPlaceOptions {
@@ -57,7 +58,6 @@ export class NotInPlace extends Error {
   override name = 'NotInPlace';
 }
 
-const hourMs = 60 * 60 * 1000;
 const yieldTurn = async (): Promise<void> => {};
 
 /** @throws NotInPlace, NotRestored, JournalCorruption, ObjectDamaged, StorageError */

@@ -22,7 +22,7 @@ export interface LoadOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
-const ahead = 8;
+const ahead = 16;
 
 /** @throws ObjectDamaged, ObjectMissing, NoIdentity, StorageError */
 export async function loadState(options: LoadOptions): Promise<RestoreState> {

@@ -2,7 +2,7 @@
  * Rows of a copy and the effects after it become a store: in the number of shards that the copy was made of. The next start
  * moves the entries into another number, if that is configured.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { revision, shardId, type Revision } from '../../protocol/ids.ts';
 import { ownerOf } from '../../protocol/partition.ts';
 import { decodeRecord, kinds, type CommitRecord } from '../../protocol/record.ts';
@@ -10,7 +10,7 @@ import { applyRecord } from '../../shard-worker/core/state/state.ts';
 import { assert } from '../../shared/assert.ts';
 import { LocalCheckpointWriter } from '../../storage/checkpoint/checkpoint-link.ts';
 import { Checkpointer } from '../../storage/checkpoint/checkpointer.ts';
-import { tillOfEntry } from '../../storage/entry-codec.ts';
+import { entryHeaderBytes, tillOfEntry } from '../../storage/entry-codec.ts';
 import type { LmdbShard } from '../../storage/lmdb/lmdb-shard.ts';
 import type { LmdbStore } from '../../storage/lmdb/lmdb-store.ts';
 import { ShardStore } from '../../storage/shard-store.ts';
@@ -163,9 +163,10 @@ export function digestOfShards(shards: readonly LmdbShard[], seen?: (key: string
 
 function digestOfRow(key: string, value: Buffer): Buffer {
   const isStoredReply = parseStorageKey(key).kind === kinds.idempotency;
-  return createHash('sha256')
-    .update(key, 'latin1')
-    .update('\0')
-    .update(isStoredReply ? value.subarray(0, 12) : value)
-    .digest();
+  const content = isStoredReply ? value.subarray(0, entryHeaderBytes) : value;
+  const bytes = Buffer.allocUnsafe(key.length + 1 + content.length);
+  bytes.write(key, 'latin1');
+  bytes[key.length] = 0;
+  content.copy(bytes, key.length + 1);
+  return hash('sha256', bytes, 'buffer');
 }

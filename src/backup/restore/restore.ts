@@ -21,6 +21,7 @@ import { beginRestore, clearStore, endRestore, freeBytes, writeRestoredFrom } fr
 import { writeNewLog, type NewLog } from './new-log.ts';
 import { isOfCopy, NoSuchMoment, planRestore, type RestoreGoal, type RestorePlan } from './restore-plan.ts';
 import type { RestoreState } from './restore-state.ts';
+import { RecentGrants } from './recent-grants.ts';
 import { addFromLog, GivenBefore, highestKnown } from './what-was-given.ts';
 
 export interface RestoreOptions {
@@ -85,12 +86,13 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   beginRestore(dataDirectory);
   const { skipSequences = 0 } = options;
   const given = new GivenBefore(Math.max(highestKnown(catalog), plan.revision), skipSequences > 0);
-  const { state, store, copy } = await firstThatLoads(options, { catalog, plan }, given);
+  const { state, store, copy, recent } = await firstThatLoads(options, { catalog, plan }, given);
   let digest: string;
   let log: NewLog;
   try {
     digest = state.digest((key, value) => given.addEntry(key, value));
-    await addFromLog(given, repository, { catalog, plan });
+    given.addRecent(recent);
+    await addFromLog(given, repository, { catalog, plan, from: copy.manifest.from });
     const journalDirectory = joinPath(dataDirectory, 'journal');
     realDisk.mkdir(journalDirectory);
     realDisk.syncDirectory(dataDirectory);
@@ -105,10 +107,10 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
       skipSequences,
       randomBytes,
     });
-    store.writeLayout({ ...store.layout()!, logId: log.logId });
   } finally {
     await store.close();
   }
+  await takeLog(dataDirectory, log.logId);
   failpoint('restore.journal');
   writeRestoredFrom(dataDirectory, {
     repository: repository.id,
@@ -132,10 +134,21 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   };
 }
 
+/** The store belongs to the log from now on, and all that was written before is durable. */
+async function takeLog(dataDirectory: string, logId: string): Promise<void> {
+  const store = new LmdbStore(dataDirectory);
+  try {
+    store.writeLayout({ ...store.layout()!, logId });
+  } finally {
+    await store.close();
+  }
+}
+
 interface Loaded {
   readonly state: RestoreState;
   readonly store: LmdbStore;
   readonly copy: CatalogCopy;
+  readonly recent: RecentGrants;
 }
 
 /**
@@ -195,7 +208,9 @@ async function load(
   plan: RestorePlan,
   { copy, given }: { readonly copy: CatalogCopy; readonly given: GivenBefore },
 ): Promise<Loaded> {
-  const store = new LmdbStore(dataDirectory);
+  // The mark is there until all is done, so no step has to be durable before the last.
+  const store = new LmdbStore(dataDirectory, { noSync: true });
+  const recent = new RecentGrants();
   try {
     given.at = copy.manifest.from === plan.revision ? copy.manifest.startedAt : 0;
     const state = await loadState({
@@ -204,12 +219,13 @@ async function load(
       objects: plan.objects,
       upTo: plan.revision,
       store,
-      seen: (_record, at) => {
+      seen: (record, at) => {
         given.at = Math.max(given.at, at);
+        recent.add(record, at);
       },
       ...(onProgress && { onProgress }),
     });
-    return { state, store, copy };
+    return { state, store, copy, recent };
   } catch (error) {
     await store.close();
     throw error;

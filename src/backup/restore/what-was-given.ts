@@ -4,9 +4,7 @@
  * likely as long as those before it.
  */
 import type { AccountId } from '../../protocol/ids.ts';
-import { decodeRecord, kinds, type CommitRecord, type Kind } from '../../protocol/record.ts';
-import { decodeLockRecord } from '../../shard-worker/core/state/lock-record.ts';
-import { decodeLease, partOfShare } from '../../shard-worker/core/state/shared-lease.ts';
+import { decodeRecord, kinds, type CommitRecord } from '../../protocol/record.ts';
 import { lockDurMsMax } from '../../shared/limits.ts';
 import { entryHeaderBytes } from '../../storage/entry-codec.ts';
 import { parseStorageKey } from '../../storage/storage-key.ts';
@@ -15,9 +13,13 @@ import type { FrameObjectName } from '../format/names.ts';
 import { framesIn } from '../format/shipped-frames.ts';
 import { objectsOf, type Catalog, type LinePart } from '../repository/catalog.ts';
 import { isDamage, type Repository } from '../repository/repository.ts';
+import { fetchedAhead } from './load-state.ts';
+import { hourMs, leasesIn, type RecentGrants, type SeenLease } from './recent-grants.ts';
 import type { RestorePlan } from './restore-plan.ts';
 
-const hourMs = 60 * 60 * 1000;
+/** Of the effects that are looked at; others are passed over undecoded. */
+const grants = new Uint8Array(256);
+for (const kind of [kinds.lock, kinds.share, kinds.sequence]) grants[kind] = 1;
 
 export interface RestoredSequence {
   readonly account: AccountId;
@@ -53,7 +55,7 @@ export class GivenBefore {
   addEntry(storageKey: string, bytes: Buffer): void {
     const { kind, account, key } = parseStorageKey(storageKey);
     if (kind === kinds.lock || kind === kinds.share)
-      this.addLock(kind, account, key, bytes.toString('utf8', entryHeaderBytes));
+      this.#addLeases(leasesIn(account, { kind, key, value: bytes.toString('utf8', entryHeaderBytes) }));
     if (kind === kinds.sequence && this.#keepsSequences)
       this.sequenceValues.push({ account, name: key, value: Number(bytes.toString('utf8', entryHeaderBytes)) });
   }
@@ -62,27 +64,25 @@ export class GivenBefore {
   add({ account, effects }: CommitRecord, at: number, isPast: boolean): void {
     if (isPast) this.at = Math.max(this.at, at);
     this.latestAt = Math.max(this.latestAt, at);
-    for (const { kind, key, value } of effects) {
-      if (value !== undefined) this.addLock(kind, account, key, value);
-      if (kind === kinds.sequence && isPast) this.sequences.add(`${account}/${key}`);
+    for (const effect of effects) {
+      this.#addLeases(leasesIn(account, effect));
+      if (effect.kind === kinds.sequence && isPast) this.sequences.add(`${account}/${effect.key}`);
     }
   }
 
-  /** Takes note of an entry that has a lease, or had one; of any other nothing. */
-  addLock(kind: Kind, account: string, key: string, value: string): void {
-    if (kind === kinds.lock) {
-      const record = decodeLockRecord(value);
-      if (record.mode === 'exclusive') for (const { durMs } of record.holders) this.#addLease(account, key, durMs);
-    }
-    if (kind !== kinds.share) return;
-    const { id, fence } = partOfShare(key);
-    if (fence !== undefined) this.#addLease(account, id, decodeLease(fence, value).lease.durMs);
+  /** What the restored log has granted in its last hour. */
+  addRecent(recent: RecentGrants): void {
+    this.latestAt = Math.max(this.latestAt, this.at);
+    this.#addLeases(recent.leasesSince(this.at - hourMs));
+    for (const name of recent.sequencesSince(this.at - hourMs)) this.sequences.add(name);
   }
 
-  #addLease(account: string, id: string, durMs: number): void {
-    const name = `${account}\0${id}`;
-    const before = this.#leases.get(name)?.[2] ?? 0;
-    if (durMs > before) this.#leases.set(name, [account, id, durMs]);
+  #addLeases(leases: readonly SeenLease[]): void {
+    for (const { account, id, durMs } of leases) {
+      const name = `${account}\0${id}`;
+      const before = this.#leases.get(name)?.[2] ?? 0;
+      if (durMs > before) this.#leases.set(name, [account, id, durMs]);
+    }
   }
 }
 
@@ -93,22 +93,23 @@ export function highestKnown({ objects, copies }: Catalog): number {
 }
 
 /**
- * Reads the last hour of the log before the restored revision, and what is known beyond it, as far as a lease from there
- * may still run. What is damaged is passed over.
+ * Reads what a restore has not applied: the last hour of the log as far as it lies before its copy, and what is known
+ * beyond the restored revision, as far as a lease from there may still run. What is damaged is passed over.
+ * @param from the copy has everything up to it; what came after was applied, and is in `given`
  */
 export async function addFromLog(
   given: GivenBefore,
   repository: Repository,
-  { catalog, plan }: { readonly catalog: Catalog; readonly plan: RestorePlan },
+  { catalog, plan, from }: { readonly catalog: Catalog; readonly plan: RestorePlan; readonly from: number },
 ): Promise<void> {
   const { revision } = plan;
   const own = new Set(plan.objects.map(({ key }) => key));
   await readBack(
     repository,
-    plan.objects,
+    plan.objects.filter(({ first }) => first <= from),
     (header) => header.atLast >= given.at - hourMs,
     (record, at, last) => {
-      if (record.rev <= Math.min(last, revision) && at >= given.at - hourMs) given.add(record, at, true);
+      if (record.rev <= Math.min(last, from, revision) && at >= given.at - hourMs) given.add(record, at, true);
     },
   );
   await addBeyond(given, repository, { catalog, line: plan.line, revision, own });
@@ -154,13 +155,22 @@ async function readBack(
   wanted: (header: FramesHeader) => boolean,
   seen: (record: CommitRecord, at: number, last: number) => void,
 ): Promise<void> {
-  for (const { key, kind, last } of objects.toReversed()) {
+  const reads = fetchedAhead(objects.toReversed(), async ({ key, kind, last }) => {
     try {
-      const { header, raw } = await repository.read<FramesHeader>(key, kind);
-      if (!wanted(header)) return;
+      return { key, last, ...(await repository.read<FramesHeader>(key, kind)) };
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      return undefined;
+    }
+  });
+  for await (const read of reads) {
+    if (read === undefined) continue;
+    const { key, header, raw, last } = read;
+    if (!wanted(header)) return;
+    try {
       for (const { frame, start } of framesIn(key, header, raw)) {
         for (let at = start + frame.headerBytes, end = start + frame.length; at < end; at += raw.readUInt32LE(at))
-          seen(decodeRecord(raw, at), frame.at, last);
+          seen(decodeRecord(raw, at, grants), frame.at, last);
       }
     } catch (error) {
       if (!isDamage(error)) throw error;

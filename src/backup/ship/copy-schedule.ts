@@ -58,6 +58,8 @@ export class CopySchedule {
 
   constructor(options: CopyScheduleOptions) {
     this.#options = options;
+    // The thread before may have ended in the middle of one.
+    options.cells.copyEnds();
   }
 
   get running(): boolean {
@@ -94,8 +96,7 @@ export class CopySchedule {
         log('warn', 'A copy was given up; the next one begins soon', { err: error });
       })
       .finally(() => {
-        cells.set('copying', 0);
-        cells.set('copyingRows', 0);
+        cells.copyEnds();
         this.#running = undefined;
       });
   }
@@ -117,7 +118,7 @@ export class CopySchedule {
   async #make(writer: CopyingWriter, asked: number): Promise<void> {
     const { settings, rows, logId, durable, cells, wall, elapsedMs, log } = this.#options;
     const started = elapsedMs();
-    cells.set('copying', 1);
+    cells.copyBegins();
     this.#attempts += 1;
     const done = await makeCopy(
       {
@@ -138,10 +139,10 @@ export class CopySchedule {
       },
       this.#attempts,
     );
-    cells.add('copies', 1);
     cells.set('copyRevision', done.consistent);
     cells.set('copyAt', wall());
-    cells.set('takenCopies', asked);
+    cells.copyEnds(asked);
+    cells.add('copies', 1);
     this.#dueAt = elapsedMs() + this.#everyMs();
     this.#logBytesAtCopy = writer.bytesShipped();
     this.#copyBytes = done.bytes;

@@ -28,7 +28,7 @@ export async function drill(
   const digests: string[] = [];
   for (const copy of copies) {
     const digest = await scratch(async (directory) => {
-      const store = new LmdbStore(directory);
+      const store = new LmdbStore(directory, { noSync: true });
       try {
         const state = await loadState({
           repository,

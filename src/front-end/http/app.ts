@@ -24,6 +24,7 @@ import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from '../share
 import type { QueryText } from './parse/query.ts';
 import { TokenTable } from '../access.ts';
 import { authGate } from './auth.ts';
+import { Machines } from '../machines.ts';
 import { Cors } from './cors.ts';
 import { headCheck } from './head-check.ts';
 import { HttpServers } from './http-servers.ts';
@@ -38,7 +39,7 @@ import { RateLimiter } from '../rate-limiter.ts';
 import { BusyAccounts } from '../busy-accounts.ts';
 import { InForce } from '../in-force.ts';
 import { ReloadCell } from '../reload-cell.ts';
-import type { AskedBy, ReloadReport } from '../reload-report.ts';
+import type { ServerActions } from '../server-actions.ts';
 import { RequestLog } from '../request-log.ts';
 import { RequestMetrics } from '../request-metrics.ts';
 import { pathsOf } from './paths.ts';
@@ -87,8 +88,8 @@ export interface AppOptions {
   readonly lifecycle: Lifecycle;
   /** Absent: requests read large bodies in this thread. */
   readonly bodyThread?: Pick<LargeBodiesOptions, 'url' | 'onFatal'>;
-  /** Reloads the configuration; only the first front end is asked. */
-  readonly reload?: (by: AskedBy) => ReloadReport | undefined;
+  /** What is done to the server as a whole, once it serves; only the first front end is asked. */
+  readonly actions?: () => ServerActions | undefined;
   /** The URL of the directory with the admin page's files; absent: no page. */
   readonly pageFiles?: string;
   /** Runs scripts; absent: they are not run. */
@@ -118,6 +119,8 @@ export function buildApp(
     return503OnClosing: false,
     serverFactory,
     routerOptions: { maxParamLength: paramLengthMax, querystringParser: keepQuery },
+    // Bodies are checked by our own parsers, so Fastify's compilers of schemas are not even loaded.
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     // A RequestID is made only for an error.
     genReqId: () => '',
     frameworkErrors(error, request, reply) {
@@ -165,7 +168,7 @@ export function buildApp(
     frontEnds: http.threads,
     index,
     viewers: new SharedCount(counters.adminViewers, 0),
-    reload: options.reload ?? (() => undefined),
+    actions: options.actions ?? (() => undefined),
   });
   openApiRoutes(app, context, paths);
   return app;
@@ -193,6 +196,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     checkHead: headCheck(options.config),
     cors: new Cors(http.cors_origins, boot),
     tokens: new TokenTable(options.config.tokens),
+    machines: new Machines(options.config.machines),
     accounts: accountCounts,
     scripts: scriptExecutor({ ...options, accounts: accountCounts }),
     rateLimiter: new RateLimiter(
@@ -235,6 +239,11 @@ export function frontEndContext(options: AppOptions): RouteContext {
 const noQuery: QueryText = { text: '' };
 
 /** Keeps the text: the call knows its parameters, and refuses what Fastify's parser would ignore; see `Query`. */
+/** Fastify asks for a compiler once a route has a schema, and none has. */
+function noSchemas(): never {
+  throw new Error('A route has a schema of Fastify; bodies are checked by http/parse/');
+}
+
 function keepQuery(text: string): QueryText {
   return text === '' ? noQuery : { text };
 }

@@ -5,12 +5,14 @@
 import { failure, type Failure } from '../../protocol/errors.ts';
 import { accountId, accountPattern } from '../../protocol/ids.ts';
 import type { DataRequest, Gate } from './data-request.ts';
+import type { Access } from '../access.ts';
+import type { Machines } from '../machines.ts';
 import type { RouteContext } from './route-context.ts';
 import { Disconnects } from './sockets/disconnects.ts';
 import { shown } from '../../shared/text.ts';
 
 export function authGate(context: RouteContext): Gate {
-  const { tokens } = context;
+  const { tokens, machines } = context;
   return (request) => {
     const access = tokens.find(request.headers.authorization);
     if (access === undefined) return unauthorized;
@@ -18,6 +20,8 @@ export function authGate(context: RouteContext): Gate {
     const { acc } = request.params;
     if (access.accounts !== '*' && !access.accounts.has(acc)) return foreignAccount;
     if (!accountPattern.test(acc)) return badAccount(acc);
+    const elsewhere = machines.refusal(acc);
+    if (elsewhere !== undefined && !asksThisMachine(machines, request, access)) return elsewhere;
     const state = context.lifecycle.state();
     if (state !== 'serving') return state === 'starting' ? starting : stopping;
     const account = accountId(acc);
@@ -42,6 +46,14 @@ const foreignPage = failure('forbidden', 'A web page of another origin may not c
 
 function badAccount(acc: string): Failure {
   return failure('invalid', `account: expected 1 to 64 characters of A-Z a-z 0-9 . _ -, got ${shown(acc)}`);
+}
+
+/**
+ * Whoever moves an account reads it where it was, and writes it where it will be, while others are sent to where the map
+ * says.
+ */
+function asksThisMachine({ here }: Machines, { headers }: DataRequest, access: Access): boolean {
+  return headers['dragonlock-machine'] === here && access.scopes.has('admin');
 }
 
 /** An event stream waits for the end of this. */

@@ -9,7 +9,7 @@ import { RequestOrder } from './sockets/request-order.ts';
 const preflightSeconds = '600';
 const methods = 'GET, HEAD, POST, DELETE, PUT';
 const sent = 'Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Dragonlock-Reason';
-const exposed = 'Retry-After, Dragonlock-Boot, Idempotent-Replayed';
+const exposed = 'Retry-After, Dragonlock-Boot, Dragonlock-Owner, Dragonlock-Cell, Idempotent-Replayed';
 
 export class Cors {
   #origins: ReadonlySet<string>;

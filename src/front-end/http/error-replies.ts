@@ -2,7 +2,6 @@
  * Answers errors outside of a call in our own form: requests that Fastify or Node's HTTP parser refuse, paths and
  * methods that do not exist, and bugs. A bug is logged with the RequestID that the client got.
  */
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { failure, failureBody, type Failure } from '../../protocol/errors.ts';
@@ -10,11 +9,13 @@ import type { RouteContext } from './route-context.ts';
 import { RequestOrder } from './sockets/request-order.ts';
 import { withRequestId, type Exchange } from './exchange.ts';
 import { HttpExchange } from './http-exchange.ts';
+import { headersOf } from './failure-headers.ts';
 import { statusOf } from './status.ts';
 import type { DataRequest } from './data-request.ts';
 import type { Path } from './paths.ts';
 import type { Operation } from '../request-metrics.ts';
 import { Refusal } from '../../protocol/refusal.ts';
+import { STATUS_CODES } from './node-http.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -146,7 +147,7 @@ export function rawErrorReply(boot: string, requestId: string, refused: Failure)
   const status = statusOf(refused.code);
   const head = [
     `HTTP/1.1 ${status} ${status === 413 ? 'Content Too Large' : STATUS_CODES[status]}`,
-    ...(status === 405 ? [`Allow: ${String(refused.details?.['Allow'])}`] : []),
+    ...linesOf(headersOf(refused)),
     `Dragonlock-Boot: ${boot}`,
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
@@ -154,6 +155,10 @@ export function rawErrorReply(boot: string, requestId: string, refused: Failure)
     'Connection: close',
   ];
   return `${head.join('\r\n')}\r\n\r\n${body}`;
+}
+
+function linesOf(headers: readonly string[]): string[] {
+  return headers.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${headers[i + 1]}`] : []));
 }
 
 function brokenReason(error: BrokenConnection): Failure {

@@ -7,6 +7,7 @@ import { failureBody, type Failure } from '../../protocol/errors.ts';
 import { requestBytes } from '../../router/memory-costs.ts';
 import { isFailure, type Reply } from '../../protocol/replies.ts';
 import { assert } from '../../shared/assert.ts';
+import { headersOf, noHeaders } from './failure-headers.ts';
 import { statusOf } from './status.ts';
 import type { ReplySink, Cancelable } from '../../router/dispatcher.ts';
 import type { Disconnects, DisconnectListener } from './sockets/disconnects.ts';
@@ -55,6 +56,7 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   /** Seconds that the reply itself tells. */
   #retryAfter: string | undefined;
   #requestId: string | undefined;
+  #refusalHeaders: readonly string[] = noHeaders;
   #cancelable: Cancelable | undefined;
   #waits = false;
   #holds = false;
@@ -71,6 +73,11 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   /** Returns the seconds after which a client may try again, for a reply that says so. */
   protected retryAfterOf(status: number): string | undefined {
     return this.#retryAfter ?? (status === 429 || status === 503 ? retryAfter : undefined);
+  }
+
+  /** Names and values in turn of the headers that only a refusal has. */
+  protected get refusalHeaders(): readonly string[] {
+    return this.#refusalHeaders;
   }
 
   /** Writes the reply; the client is there to read it. */
@@ -153,6 +160,7 @@ export abstract class Exchange implements ReplySink, DisconnectListener {
   }
 
   refuse(failure: Failure, requestId: string = this.context.nextRequestId()): void {
+    this.#refusalHeaders = headersOf(failure);
     this.fail(statusOf(failure.code), failureBody(failure), requestId);
   }
 

@@ -3,7 +3,6 @@
  * `reply.send`, and the same for calls, failures and streams).
  */
 import type { ServerResponse } from 'node:http';
-import type { Failure } from '../../protocol/errors.ts';
 import { Exchange, jsonType, retryAfter, withRequestId, type ReplyBody, type ReplyContext } from './exchange.ts';
 import { Disconnects } from './sockets/disconnects.ts';
 import { closeLingering } from './sockets/lingering-close.ts';
@@ -19,19 +18,12 @@ export class HttpExchange extends Exchange {
   readonly res: ServerResponse;
   /** The client is an EventSource, which gives up for good when the reply has any other status than 200. */
   eventSource = false;
-  /** Methods of the path, for a 405. */
-  #allow = '';
 
   constructor(context: ReplyContext, operation: Operation, res: ServerResponse) {
     const { socket } = res.req;
     super(context, operation, Disconnects.of(socket), RequestOrder.of(socket));
     this.res = res;
     this.request = res.req;
-  }
-
-  override refuse(failure: Failure, requestId?: string): void {
-    if (failure.code === 'method_not_allowed') this.#allow = String(failure.details?.['Allow']);
-    super.refuse(failure, requestId);
   }
 
   /** Answers with a text that others are given too. @param headers further names and values in turn */
@@ -94,7 +86,7 @@ export class HttpExchange extends Exchange {
   #addFailureHeaders(status: number, headers: string[]): void {
     const seconds = this.retryAfterOf(status);
     if (seconds !== undefined) headers.push('Retry-After', seconds);
-    if (status === 405) headers.push('Allow', this.#allow);
+    headers.push(...this.refusalHeaders);
     if (status === 401) headers.push('WWW-Authenticate', 'Bearer');
     const { complete, headers: asked } = this.res.req;
     // A body that is answered 503 may have been given up because the rest does not arrive.

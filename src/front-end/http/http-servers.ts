@@ -2,7 +2,7 @@
  * The HTTP servers of one front end: one for each address, all with the same handler. They serve HTTP, or HTTPS when there
  * is a certificate. Fastify makes the first, and knows of no other: this class listens, and closes.
  */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
@@ -18,6 +18,7 @@ import { tlsOptions, useCertificate } from '../tls-server.ts';
 import type { Cors } from './cors.ts';
 import type { Lane } from './lane/lane.ts';
 import type { RouteContext } from './route-context.ts';
+import { createServer } from './node-http.ts';
 
 export type HttpSettings = Pick<
   Config['http'],

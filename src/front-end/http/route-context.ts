@@ -9,6 +9,7 @@ import type { AccountCounts } from '../../router/account-counts.ts';
 import type { ArrivingBodies } from './body.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import type { TokenTable } from '../access.ts';
+import type { Machines } from '../machines.ts';
 import type { InForce } from '../in-force.ts';
 import type { ReloadCell } from '../reload-cell.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
@@ -39,6 +40,7 @@ export interface RouteContext extends ReplyContext {
   readonly lifecycle: Lifecycle;
   readonly version: string;
   readonly tokens: TokenTable;
+  readonly machines: Machines;
   readonly rateLimiter: RateLimiter;
   readonly accounts: AccountCounts;
   readonly log: FrontEndLog;

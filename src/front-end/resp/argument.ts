@@ -8,6 +8,13 @@ import { textOfArgument } from './value.ts';
 export const syntaxError = 'ERR syntax error';
 export const notInteger = 'ERR value is not an integer or out of range';
 
+const shownMax = 128;
+
+/** Returns an argument as an error shows it: as text, and not all of a long one. */
+export function shownArgument(argument = '', most: number = shownMax): string {
+  return Buffer.from(argument.slice(0, most), 'latin1').toString('utf8');
+}
+
 /** Reads a key: 1 to 512 bytes of UTF-8 without NUL, as everywhere. */
 export function keyOf(argument: string): string {
   if (argument.length === 0) return invalidKey('it is empty');

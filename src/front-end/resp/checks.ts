@@ -1,8 +1,9 @@
 /** What is checked before a command is begun: that it is one, that its client may send it, that the server serves. */
 import type { Disconnects } from '../http/sockets/disconnects.ts';
+import { shownArgument } from './argument.ts';
 import { fitsArity, type RespCommandSpec, type RespClient } from './command.ts';
 import type { RespCommand } from './reader.ts';
-import { refuseCommand, RespError } from './resp-error.ts';
+import { refuseCommand, respCodes, RespError } from './resp-error.ts';
 import { simple } from './writer.ts';
 
 /**
@@ -61,23 +62,28 @@ function enqueue(args: RespCommand, spec: RespCommandSpec, { state, context }: R
   return queued;
 }
 
+/** Bytes. */
 const shownMax = 128;
 
 function unknownCommand(args: RespCommand): string {
-  let shown = '';
+  let list = '';
+  let left = shownMax;
   for (const argument of args.slice(1)) {
-    if (shown.length >= shownMax) break;
-    shown += `'${argument.slice(0, shownMax - shown.length)}' `;
+    if (left <= 0) break;
+    list += `'${shownArgument(argument, left)}' `;
+    left -= argument.length + 3;
   }
-  return `ERR unknown command '${args[0]!.slice(0, shownMax)}', with args beginning with: ${shown}`;
+  return `ERR unknown command '${shownArgument(args[0])}', with args beginning with: ${list}`;
 }
 
 /**
- * Refuses what needs the shards while the server does not serve, and what is beyond the account's rate or connections.
+ * Refuses what needs the shards while the server does not serve, what is of another machine, and what is beyond the account's rate or connections.
  * @throws RespError
  */
 export function checkService({ context, account }: RespClient, connection: Disconnects): void {
-  const { lifecycle, rateLimiter, accounts, limits } = context;
+  const { lifecycle, machines, rateLimiter, accounts, limits } = context;
+  const elsewhere = machines.refusal(account);
+  if (elsewhere !== undefined) refuseCommand(`${respCodes[elsewhere.code]} ${elsewhere.message}`);
   const state = lifecycle.state();
   if (state !== 'serving')
     refuseCommand(

@@ -1,6 +1,7 @@
 /** What a client is to its commands: who it is, what it has set, and how it asks the server for something. */
 import { accountId, accountPattern, revision, type AccountId } from '../../protocol/ids.ts';
 import type { Command } from '../../protocol/operations/operations.ts';
+import { startTimer } from '../../shared/clock.ts';
 import { Refusal } from '../../protocol/refusal.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
 import { openAccess, requireScopes, type Access } from '../access.ts';
@@ -21,6 +22,8 @@ export interface ClientConnection {
   destroy(): void;
   /** Begins nothing further, and closes when everything is answered. */
   end(): void;
+  /** Answers what is in flight, then this error, then closes. */
+  fail(message: string): void;
   /** Who the client is has changed. */
   onAccess(access: Access | undefined): void;
 }
@@ -38,6 +41,8 @@ export class Client implements RespClient {
   #baseAccount: AccountId = defaultAccount;
   readonly #connection: ClientConnection;
   readonly #whenClosed = new Set<() => void>();
+  /** Ends the time in which it must log in. */
+  #cancelLogin: (() => void) | undefined;
 
   constructor(context: RespContext, connection: ClientConnection, address: string) {
     this.id = context.nextClientId();
@@ -48,6 +53,7 @@ export class Client implements RespClient {
     this.state = newState(context.metrics.now());
     this.subscriptions = new Subscriptions(this);
     this.tails = new Tails(this);
+    this.#expectLogin();
   }
 
   /** The account for which its bytes and its work count; empty before it has logged in. */
@@ -140,6 +146,7 @@ export class Client implements RespClient {
 
   /** The connection has closed. */
   closed(): void {
+    this.#cancelLogin?.();
     this.tails.clear();
     this.subscriptions.clear();
     for (const run of this.#whenClosed) run();
@@ -152,6 +159,17 @@ export class Client implements RespClient {
     this.#baseAccount = account;
     this.state.index = 0;
     this.#connection.onAccess(access);
+    this.#expectLogin();
+  }
+
+  /** A stranger may not keep one of the connections that the server has: strangers could keep all of them. */
+  #expectLogin(): void {
+    this.#cancelLogin?.();
+    this.#cancelLogin = undefined;
+    if (this.access !== undefined) return;
+    const { loginMsMax } = this.context;
+    const late = `NOAUTH expected AUTH within ${loginMsMax} ms (http.header_timeout_ms)`;
+    this.#cancelLogin = startTimer(loginMsMax, () => this.#connection.fail(late), true);
   }
 }
 

@@ -16,6 +16,7 @@ import type { RouteContext } from '../http/route-context.ts';
 import type { Channels } from './channels.ts';
 import type { KeyNotifications } from './key-notifications.ts';
 import type { ScanCursors } from './scan-cursors.ts';
+import type { ScriptCall, ScriptPart } from './scripts/script-messages.ts';
 import type { Writer } from './writer.ts';
 
 /** Part of a batch: alone, or with the other commands of a transaction. */
@@ -31,6 +32,8 @@ export interface OpsPlan {
   readonly failed?: (code: ErrorCode, writer: Writer) => string | undefined;
   /** The batch is done once under these ids. */
   readonly idempotency?: IdempotencyOptions;
+  /** It is a script that is known, and would be run so. */
+  readonly script?: ScriptCall;
 }
 
 /** The reply is known at once. */
@@ -54,6 +57,8 @@ export interface StepsPlan {
   readonly kind: 'steps';
   /** It waits for others, not for the server: its client is let go as soon as it hangs up. */
   readonly waits?: boolean;
+  /** It runs a script, which a transaction runs among its other commands. Without a source: perhaps others know it. */
+  readonly script?: Omit<ScriptCall, 'source'> & { readonly source?: string };
   readonly start: (client: RespClient, done: (text: string) => void) => Cancelable | undefined;
 }
 
@@ -105,6 +110,8 @@ export interface RespCommandSpec {
   readonly scope: 'none' | 'any' | 'read' | 'write' | 'force';
   /** It has no place in a transaction. */
   readonly alone?: true;
+  /** In a transaction it decides about all of it: if it cannot be done, nothing is. */
+  readonly decides?: true;
   /** It is done at once even within MULTI. */
   readonly immediate?: true;
   /** The client may send it while it is subscribed, in RESP2. */
@@ -114,16 +121,17 @@ export interface RespCommandSpec {
   readonly plan: (args: readonly string[], client: RespClient) => Plan;
 }
 
-/** A script with what it is given. */
-export interface ScriptCall {
-  /** SHA-1 of the source, in hex. */
-  readonly sha: string;
-  readonly source: string;
+/** Scripts, alone or in a transaction, and on what conditions they are done. */
+export interface ScriptTransaction {
+  readonly parts: readonly ScriptPart[];
+  /** The keys of all parts. */
   readonly keys: readonly string[];
-  /** The same as bytes. */
-  readonly names: readonly string[];
-  readonly args: readonly string[];
-  readonly readOnly: boolean;
+  /** Absent: one script, whose reply is no list. */
+  readonly transaction?: {
+    /** Versions of keys that the client watches: if one is another by now, nothing is done and the reply is nil. */
+    readonly watched: readonly (readonly [key: string, version: number])[];
+    readonly guard: readonly GuardOperation[];
+  };
 }
 
 /** Runs scripts and knows those that were loaded, see `scripts/scripts.ts`. */
@@ -137,7 +145,7 @@ export interface ScriptRunner {
   /** @param done is given the error of a source that is wrong */
   load(client: RespClient, source: string, done: (wrong: string | undefined, sha: string) => void): void;
   clear(account: string, done: () => void): void;
-  run(client: RespClient, call: ScriptCall, done: (text: string) => void): void;
+  run(client: RespClient, transaction: ScriptTransaction, done: (text: string) => void): void;
 }
 
 /** What all connections of one door share. */
@@ -149,6 +157,7 @@ export interface RespContext
     | 'lifecycle'
     | 'rateLimiter'
     | 'tokens'
+    | 'machines'
     | 'accounts'
     | 'metrics'
     | 'unread'
@@ -169,6 +178,8 @@ export interface RespContext
   readonly scripts: ScriptRunner;
   /** Bytes of replies that one client may leave unread. */
   readonly unreadBytesMax: number;
+  /** Milliseconds in which a client must log in. */
+  readonly loginMsMax: number;
   readonly port: () => number;
   readonly nextClientId: () => number;
 }

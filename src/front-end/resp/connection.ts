@@ -91,7 +91,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
 
   /** What has arrived in part holds too many bytes of all clients, and this client's for longest. */
   giveUp(): void {
-    this.#fail('TRYAGAIN slow requests hold too many bytes (limits.arriving_bytes_max), and this one was the oldest');
+    this.fail('TRYAGAIN slow requests hold too many bytes (limits.arriving_bytes_max), and this one was the oldest');
   }
 
   push(text: string): void {
@@ -149,7 +149,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
     this.#reader.push(chunk);
     this.#starved = false;
     if (this.#waits && this.#reader.unreadBytes > keptBytesMax)
-      return this.#fail(`ERR more than ${keptBytesMax} bytes came behind a command that waits`);
+      return this.fail(`ERR more than ${keptBytesMax} bytes came behind a command that waits`);
     this.#schedule();
     if (this.#isHeldUp && !this.#waits && this.#reader.unreadBytes > keptBytesMax) this.#socket.pause();
     this.#countKept();
@@ -177,7 +177,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       if (error.silent) return void this.#socket.destroy();
-      return this.#fail(`ERR Protocol error: ${error.message}`);
+      return this.fail(`ERR Protocol error: ${error.message}`);
     }
     this.#scheduled = false;
     this.#countKept();
@@ -262,7 +262,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
   }
 
   /** Answers what is in flight, then this error, then closes. */
-  #fail(message: string): void {
+  fail(message: string): void {
     if (this.#ends) return;
     this.#ends = true;
     this.#reader.clear();

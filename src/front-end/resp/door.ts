@@ -60,6 +60,7 @@ export class RespDoor {
       clients: this.#clients,
       cursors: new ScanCursors(cursors),
       unreadBytesMax: config.limits.unread_bytes_max / config.http.threads,
+      loginMsMax: config.http.header_timeout_ms,
       port: () => this.port,
       nextClientId: () => {
         this.#clientIds += 1;

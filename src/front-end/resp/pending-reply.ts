@@ -6,7 +6,7 @@ import { statusOf } from '../http/status.ts';
 import type { Operation } from '../request-metrics.ts';
 import type { CommandPlan, OpsPlan } from './command.ts';
 import { failedReplyText } from './resp-error.ts';
-import type { Writer } from './writer.ts';
+import { errorText, type Writer } from './writer.ts';
 
 /** Where replies go, in the order of their commands. */
 export interface ReplyOrder {
@@ -62,9 +62,16 @@ export class PendingReply implements ReplySink {
       const text = plan.failed?.(outcome, this.#writer) ?? failedReplyText(reply);
       return this.finish(text, statusOf(outcome));
     }
-    this.finish(
-      plan.kind === 'ops' ? plan.write(resultsOf(plan, reply), this.#writer) : plan.write(reply.body, this.#writer),
-    );
+    let text: string;
+    try {
+      text =
+        plan.kind === 'ops' ? plan.write(resultsOf(plan, reply), this.#writer) : plan.write(reply.body, this.#writer);
+    } catch (error) {
+      // An import stores replies as it is given them.
+      if (reply.replayed !== true) throw error;
+      return this.finish(errorText('ERR the reply that was imported under this id cannot be read'), 409);
+    }
+    this.finish(text);
   }
 
   /** @param status under which the command is counted, as over HTTP */

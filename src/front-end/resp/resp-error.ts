@@ -33,10 +33,13 @@ export const respCodes = {
   conflict: 'TRYAGAIN',
   script_refused: 'ERR',
   request_in_progress: 'TRYAGAIN',
+  copy_in_progress: 'ERR',
   account_deleting: 'TRYAGAIN',
   compacted: 'COMPACTED',
   too_large: 'ERR',
   unsupported_media_type: 'ERR',
+  // Not MOVED: clients of a Redis cluster would look for a slot behind it.
+  moved: 'ERR',
   idempotency_mismatch: 'IDEMPOTENCYMISMATCH',
   script_failed: 'ERR',
   script_timeout: 'ERR',

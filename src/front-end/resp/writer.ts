@@ -25,7 +25,12 @@ export function simple(status: string): string {
 
 /** @param message begins with its code in capital letters: `ERR no such key` */
 export function errorText(message: string): string {
-  return `-${bytesOf(message.replaceAll(/[\r\n]+/g, ' '))}\r\n`;
+  return errorOfBytes(bytesOf(message));
+}
+
+/** As `errorText`, of what is bytes already. */
+export function errorOfBytes(message: string): string {
+  return `-${message.replaceAll(/[\r\n]+/g, ' ')}\r\n`;
 }
 
 export function integer(value: number): string {

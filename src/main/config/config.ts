@@ -7,7 +7,7 @@ import { badRange } from '../../front-end/request-log-settings.ts';
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { accountShare, accountShares, limitRelations, type Limits } from '../../shared/limits.ts';
-import { parseStorageUrl } from '../../backup/storage/storage-url.ts';
+import { backupOf, checkBackup } from './backup.ts';
 import { ConfigFileReader } from './config-file.ts';
 import { configDefaults, type Config, type ConfigFile } from '../../front-end/config-schema.ts';
 import type { Listen } from '../../front-end/listen.ts';
@@ -18,6 +18,7 @@ import { scriptThreads } from '../../front-end/script-settings.ts';
 import { environmentOverrides, splitList, unknownSettings } from './environment.ts';
 import { isReachable, listenForms, parseListen } from './listen-address.ts';
 import { readTls, type FileReaders, type TlsSettings } from './tls-files.ts';
+import { readMachines } from './machines.ts';
 import { readTokens } from './tokens.ts';
 
 export const usage = `Usage: npm start -- [--config FILE] [--listen HOST:PORT] [--data-dir DIRECTORY]
@@ -106,7 +107,8 @@ export function loadConfig(sources: ConfigSources): Config {
   const httpTls = readTls('http', merged.http.tls, { readFile, readSecret, now }, file);
   checkRelations(merged, file);
   checkAccounts(merged, file);
-  checkBackup(merged, file);
+  checkBackup(merged.backup, file);
+  const machines = readMachines(content.machines, file);
   if (file.problems.length > 0) throw new ConfigError(file.problems);
   const { ui, metrics, limits, accounts, journal, backup, log } = merged;
   const scripts = { ...merged.scripts, threads: scriptThreads(merged.scripts.threads, cores) };
@@ -114,7 +116,23 @@ export function loadConfig(sources: ConfigSources): Config {
   const threads = merged.http.threads === 'auto' ? autoThreads(listen, cores) : merged.http.threads;
   const http = { ...merged.http, threads, tls: httpTls, socket_mode: Number.parseInt(merged.http.socket_mode, 8) };
   const data_dir = flags['data-dir'] ?? merged.data_dir;
-  return { listen, ui, metrics, data_dir, shards, tokens, http, resp, limits, accounts, scripts, journal, backup, log };
+  return {
+    listen,
+    ui,
+    metrics,
+    data_dir,
+    shards,
+    tokens,
+    http,
+    resp,
+    limits,
+    accounts,
+    scripts,
+    journal,
+    backup,
+    machines,
+    log,
+  };
 }
 
 /** A Unix socket, or one that systemd has opened, is served by one front end. */
@@ -176,7 +194,7 @@ function parseFlags(argv: readonly string[]): { config?: string; listen?: string
 }
 
 type Auto = number | 'auto';
-type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp' | 'scripts'> & {
+type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp' | 'scripts' | 'machines'> & {
   readonly listen: string | readonly string[];
   readonly tokens_file: string;
   readonly shards: Auto;
@@ -248,28 +266,6 @@ function checkAccounts({ limits, accounts }: Merged, file: ConfigFileReader): vo
       );
     }
   });
-}
-
-function backupOf(file: NonNullable<ConfigFile['backup']>): Config['backup'] {
-  const { s3, ...rest } = file;
-  return { ...configDefaults.backup, ...rest, s3: { ...configDefaults.backup.s3, ...s3 } };
-}
-
-/** Reports what is wrong with the place of the backups. */
-function checkBackup(
-  { backup: { url, keep_moments_days, keep_copies_days, s3 } }: Merged,
-  file: ConfigFileReader,
-): void {
-  if (url === '') return;
-  const place = parseStorageUrl(url);
-  if (typeof place === 'string') file.problemAt(['backup', 'url'], place);
-  if (keep_copies_days < keep_moments_days)
-    file.problemAt(
-      ['backup', 'keep_copies_days'],
-      `expected at least backup.keep_moments_days (${keep_moments_days}), got ${keep_copies_days}`,
-    );
-  if ((s3.access_key_id === '') !== (s3.secret_access_key_file === ''))
-    file.problemAt(['backup', 's3'], 'expected both access_key_id and secret_access_key_file, or none, got one');
 }
 
 /** Reports, in the terms of the file, which of `limitRelations` do not hold. */

@@ -12,6 +12,7 @@ import path from 'node:path';
 import { LocalCheckpointWriter } from '../../storage/checkpoint/checkpoint-link.ts';
 import { FileJournalSource } from '../../journal/file/file-journal-source.ts';
 import type { JournalLog } from '../../journal/file/journal-options.ts';
+import { continueAbove } from '../../journal/file/continue-above.ts';
 import { recoverJournal, type RecoveredJournal } from '../../journal/file/recovery.ts';
 import { revision, shardId, type Revision } from '../../protocol/ids.ts';
 import { ownerOf } from '../../protocol/partition.ts';
@@ -43,13 +44,7 @@ export async function openDataDirectory(config: Config, log: JournalLog): Promis
   const store = new LmdbStore(config.data_dir);
   try {
     const layout = store.layout();
-    const recovered = await recoverJournal(realDisk, journalDirectory, {
-      from: layout === undefined ? revision(0) : lowestWatermark(store, layout),
-      segmentBytes: config.journal.segment_bytes,
-      randomBytes: (count) => randomBytes(count),
-      log,
-      yieldTurn,
-    });
+    const recovered = await recover(config, layout === undefined ? revision(0) : lowestWatermark(store, layout), log);
     const logId = recovered.logId.toString(16).padStart(16, '0');
     if (layout === undefined) {
       if (recovered.oldest > 1) {
@@ -73,6 +68,17 @@ export async function openDataDirectory(config: Config, log: JournalLog): Promis
   } finally {
     await store.close();
   }
+}
+
+async function recover(config: Config, from: Revision, log: JournalLog): Promise<RecoveredJournal> {
+  const directory = journalDirectoryOf(config.data_dir);
+  const segmentBytes = config.journal.segment_bytes;
+  const options = { from, segmentBytes, randomBytes: (count: number) => randomBytes(count), log, yieldTurn };
+  const recovered = await recoverJournal(realDisk, directory, options);
+  const above = revision(config.machines.revision_above);
+  if (!(await continueAbove(realDisk, directory, recovered, { above, segmentBytes }))) return recovered;
+  log('info', `Revisions go on above ${above} (machines.revision_above)`, { last: recovered.last, above });
+  return recoverJournal(realDisk, directory, options);
 }
 
 interface ChangeShardsOptions {

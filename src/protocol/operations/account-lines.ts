@@ -4,17 +4,24 @@
  * all lines together are the account as of one revision (docs/http.md has the table).
  */
 import { Type } from 'typebox';
-import { integerMax, messageErrorBytesMax, priorityMax, tillMsMax, type Limits } from '../../shared/limits.ts';
+import { messageErrorBytesMax, priorityMax, type Limits } from '../../shared/limits.ts';
 import { CountingLines, lineName } from '../../shared/export-lines.ts';
 import { refuse, refuseField } from '../refusal.ts';
+import {
+  countField,
+  memoryKinds,
+  memoryMembers,
+  momentField,
+  readMemory,
+  type LoadedMemory,
+  type MemoryLine,
+} from './account-memories.ts';
 import { anyJson, closed, jsonText, listField, readInteger, readKey, readPrefix, yesOrNo } from './fields.ts';
 import { readStoredScript, type StoredScript } from './script.ts';
 import { completePolicy, queuePolicySchema, type QueuePolicy } from './queue-policy.ts';
 
-const lineKinds = ['kv', 'counter', 'sequence', 'queue', 'message', 'script'] as const;
+const lineKinds = ['kv', 'counter', 'sequence', 'queue', 'message', 'script', ...memoryKinds] as const;
 const text = Type.String({ expected: 'a string' });
-const moment = Type.Integer({ minimum: 0, maximum: tillMsMax, expected: 'milliseconds since the epoch' });
-const count = Type.Integer({ minimum: 0, maximum: integerMax, expected: 'an integer from 0 to 2^53−1' });
 
 const errorText = Type.String({
   maxLength: messageErrorBytesMax,
@@ -22,7 +29,7 @@ const errorText = Type.String({
 });
 
 const deadPart = Type.Object(
-  { Attempts: count, AtMs: moment, Error: Type.Optional(errorText) },
+  { Attempts: countField, AtMs: momentField, Error: Type.Optional(errorText) },
   { ...closed, expected: '{"Attempts","AtMs"}' },
 );
 
@@ -31,22 +38,23 @@ export const exportLine = Type.Object(
     Kind: Type.Enum(lineKinds, { expected: `one of ${lineKinds.join(', ')}` }),
     Key: Type.Optional(text),
     Value: Type.Optional(anyJson),
-    Version: Type.Optional(count),
-    TillMs: Type.Optional(moment),
+    Version: Type.Optional(countField),
+    TillMs: Type.Optional(momentField),
     Deleted: Type.Optional(yesOrNo),
     Queue: Type.Optional(text),
     Policy: Type.Optional(queuePolicySchema),
     Paused: Type.Optional(yesOrNo),
-    Generation: Type.Optional(count),
+    Generation: Type.Optional(countField),
     ID: Type.Optional(text),
     Data: Type.Optional(anyJson),
     Group: Type.Optional(text),
     Priority: Type.Optional(
       Type.Integer({ minimum: 0, maximum: priorityMax, expected: `an integer from 0 to ${priorityMax}` }),
     ),
-    AtMs: Type.Optional(moment),
-    DueMs: Type.Optional(moment),
+    AtMs: Type.Optional(momentField),
+    DueMs: Type.Optional(momentField),
     Dead: Type.Optional(deadPart),
+    ...memoryMembers,
   },
   { ...closed, expected: 'a line of an export: {"Kind"} with the members of its kind' },
 );
@@ -72,6 +80,7 @@ export type LoadOperation = { readonly key: string } & (
   | { readonly kind: 'script'; readonly script?: StoredScript }
   | { readonly kind: 'queue'; readonly policy: QueuePolicy; readonly paused: boolean }
   | LoadedMessage
+  | LoadedMemory
   /** A message that is deleted, though this import has not put it. */
   | { readonly kind: 'gone' }
 );
@@ -107,6 +116,13 @@ export function readLines({ Lines }: ImportBody, limits: Limits): LoadOperation[
 }
 
 function readLine(line: ExportLine, path: string, limits: Limits): LoadOperation {
+  return isMemory(line) ? readMemory(line, path, limits) : readThing(line as ThingLine, path, limits);
+}
+
+type MemoryKind = MemoryLine['Kind'];
+type ThingLine = ExportLine & { readonly Kind: Exclude<ExportLine['Kind'], MemoryKind> };
+
+function readThing(line: ThingLine, path: string, limits: Limits): LoadOperation {
   const { Kind } = line;
   const most = { bytes: limits.value_bytes_max, name: 'limits.value_bytes_max' };
   const need = <Value>(name: keyof ExportLine, value: Value | undefined): Value =>
@@ -151,6 +167,10 @@ function readLine(line: ExportLine, path: string, limits: Limits): LoadOperation
   if (!isCount(number)) return refuseField(`${path}.Value`, 'expected an integer within ±(2^53−1), got another value');
   if (Kind === 'counter') return { kind: Kind, key, value: String(readInteger(number)), till: line.TillMs ?? 0 };
   return { kind: Kind, key, value: Math.max(0, number) };
+}
+
+function isMemory(line: ExportLine): line is ExportLine & MemoryLine {
+  return (memoryKinds as readonly string[]).includes(line.Kind);
 }
 
 function isCount(value: unknown): value is number {

@@ -31,7 +31,8 @@ export const loadSection = listSection<LoadOperation, 'loaded' | 'ended' | 'unma
   body: 'Lines',
   schema: {},
   key: ({ key }) => key,
-  effect: (operation) => (operation.kind === 'gone' || isDeletion(operation) ? 'free' : 'write'),
+  effect: (operation) =>
+    operation.kind === 'gone' || operation.kind === 'forgotten' || isDeletion(operation) ? 'free' : 'write',
   scope: () => 'admin',
   read: () => undefined,
 });
@@ -55,7 +56,8 @@ export interface AccountExport extends PageRequest {
 }
 
 export const accountExport = {
-  scope: () => 'read',
+  // It has fencing tokens, owners and replies.
+  scope: () => 'admin',
   prefix: () => '',
   list: 'Lines',
 } as const satisfies CommandSpec<AccountExport>;
@@ -87,7 +89,7 @@ function readCursor(text: string): Pick<AccountExport, 'after' | 'first' | 'chan
 
 /** The place of a kind, and a key of the store, which may be a part of a queue. Anybody can make a cursor. */
 function isPlace(text: string): boolean {
-  return /^[0-4]/.test(text) && text.isWellFormed() && Buffer.byteLength(text) <= placeBytesMax;
+  return /^[0-7]/.test(text) && text.isWellFormed() && Buffer.byteLength(text) <= placeBytesMax;
 }
 
 function exportOf(account: AccountId, after: string | undefined, limit: number): AccountExport {

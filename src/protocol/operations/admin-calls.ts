@@ -3,10 +3,18 @@
  * administers accounts: those of the token, and of a token for all accounts, all. `operator` is for the server itself.
  */
 import { adminPageMax } from '../../shared/limits.ts';
-import { integerParameter, keyParameter, wordsParameter, type QueryParameters } from './call.ts';
+import { logLevels } from '../../shared/log-levels.ts';
+import {
+  integerParameter,
+  keyParameter,
+  requiredParameter,
+  secondsParameter,
+  wordsParameter,
+  type QueryParameters,
+} from './call.ts';
 
 export interface AdminCallSpec<Parameters extends QueryParameters> {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'PUT';
   /** `:acc` is an account, `*` an id, which may contain slashes. */
   readonly path: string;
   readonly summary: string;
@@ -18,6 +26,9 @@ export interface AdminCallSpec<Parameters extends QueryParameters> {
 const account = { type: 'string', bytesMax: 66, limitName: 'the length of an account' } as const;
 const limit = integerParameter(1, adminPageMax);
 const topOrders = ['requests', 'bytes', 'time'] as const;
+/** A level that somebody asks for ends by itself, also when nobody remembers it. */
+const logLevelMsMax = 24 * 60 * 60 * 1000;
+export const logLevelMsDefault = 10 * 60 * 1000;
 export type TopOrder = (typeof topOrders)[number];
 
 function adminCall<const Parameters extends QueryParameters>(
@@ -108,6 +119,23 @@ export const adminCalls = {
     method: 'POST',
     path: '/admin/reload',
     summary: 'Read the configuration again, as SIGHUP does, and take over what needs no restart',
+    scope: 'operator',
+    query: {},
+  }),
+  'admin.logLevel': adminCall({
+    method: 'PUT',
+    path: '/admin/log-level',
+    summary: 'Log more or less for a while, 10 minutes if nothing is said; then the configured level holds again',
+    scope: 'operator',
+    query: {
+      level: requiredParameter(wordsParameter(logLevels), `one of ${logLevels.join(', ')}`),
+      for: secondsParameter('zero', logLevelMsMax),
+    },
+  }),
+  'admin.drain': adminCall({
+    method: 'POST',
+    path: '/admin/drain',
+    summary: 'Stop in order, as SIGTERM does: answer what was accepted, make a checkpoint, exit with 0',
     scope: 'operator',
     query: {},
   }),

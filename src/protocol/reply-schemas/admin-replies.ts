@@ -187,6 +187,12 @@ export const adminReplies: Readonly<Record<AdminCallName, Type.TObject>> = {
     NeedRestart: optionalMember(listMember(Type.String(), 'Keys that differ, and need a restart.')),
     Problems: optionalMember(listMember(Type.String(), 'What is wrong with the new configuration, with places.')),
   }),
+  'admin.logLevel': Type.Object({
+    Level: textMember('The level that holds now.'),
+    UntilMs: countMember('When the configured level holds again, in ms since 1970.'),
+    Configured: textMember('The level of the configuration.'),
+  }),
+  'admin.drain': Type.Object({ Draining: flagMember('It has begun, or begins at once.') }),
   'admin.audit': Type.Object({
     Audit: listMember(auditEntry, 'The newest first.'),
     More: pagePart.More,

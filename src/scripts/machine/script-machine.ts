@@ -80,10 +80,10 @@ export class ScriptMachine {
       if (Buffer.byteLength(result) > scriptResultBytesMax)
         overLimit(`The result takes more than ${scriptResultBytesMax} bytes`);
       // What has no interrupts may have gone on for longer.
-      host.assertInTime();
+      const used = host.usedInTime();
       const operations = tx.notes.isEmpty ? {} : (JSON.parse(tx.notes.text()) as Readonly<Record<string, unknown>>);
       const reads = tx.reads.looked();
-      return { kind: 'done', result, operations, reads, log: log.lines, cpuMs: host.usedMs() };
+      return { kind: 'done', result, operations, reads, log: log.lines, cpuMs: used };
     });
   }
 
@@ -106,7 +106,7 @@ export class ScriptMachine {
     if (this.#machine?.isSpent === true) this.#machine = undefined;
     const image = this.#inside === undefined ? undefined : this.#compiled.get(this.#inside)?.image;
     if (image === undefined) this.#inside = undefined;
-    this.#machine?.restore(image);
+    this.#machine?.restore(image, image === undefined ? 'all' : 'heap');
   }
 
   /** Puts the script into the machine, compiling it if this thread has not. */
@@ -238,11 +238,13 @@ class Host implements ScriptHost {
 
   interrupt(): void {
     this.#beat();
-    this.assertInTime();
+    this.usedInTime();
   }
 
-  assertInTime(): void {
-    if (this.usedMs() > this.#limitMs) throw new RunEnd({ kind: 'timeout' });
+  usedInTime(): number {
+    const used = this.usedMs();
+    if (used > this.#limitMs) throw new RunEnd({ kind: 'timeout' });
+    return used;
   }
 
   call(name: string, a: string, b: string | undefined, c: string | undefined): string | undefined {

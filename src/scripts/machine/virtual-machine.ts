@@ -54,7 +54,8 @@ export class VirtualMachine {
   readonly #start: JSValueHandle;
   readonly #run: JSValueHandle;
   readonly #base: Uint8Array;
-  readonly #stackPointer: unknown;
+  /** With nothing on the stack: what is below are bytes of frames that have ended. */
+  readonly #stackPointer: number;
   readonly #slot: Slot;
   #holdsValue = false;
 
@@ -91,7 +92,7 @@ export class VirtualMachine {
     this.#run = members.getProp('run');
     const base = this.#memory.slice();
     this.#base = like !== undefined && Buffer.compare(like.#base, base) === 0 ? like.#base : base;
-    this.#stackPointer = this.#internals.exports[stackPointer].value;
+    this.#stackPointer = this.#internals.exports[stackPointer].value as number;
   }
 
   get #internals(): Internals {
@@ -120,11 +121,17 @@ export class VirtualMachine {
     return Buffer.from(this.#memory).toString('latin1');
   }
 
-  /** Makes the machine what it was when the image was taken, or before any script. */
-  restore(image: ScriptImage | undefined): void {
+  /**
+   * Makes the machine what it was when the image was taken, or before any script.
+   *
+   * @param part `heap` leaves what is below the stack pointer, three quarters of the memory, which no code reads: enough
+   * between two runs of one script, whose account is the same
+   */
+  restore(image: ScriptImage | undefined, part: 'all' | 'heap' = 'all'): void {
     assert(!this.isSpent, 'a machine without a way back is thrown away');
     const memory = this.#memory;
-    memory.set(this.#base);
+    const from = part === 'all' ? 0 : this.#stackPointer;
+    memory.set(this.#base.subarray(from), from);
     for (const { at, bytes } of image?.pages ?? []) memory.set(bytes, at);
     this.#internals.exports[stackPointer].value = this.#stackPointer;
     this.#slot.host = idle;

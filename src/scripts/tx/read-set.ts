@@ -5,9 +5,9 @@
  * A write of the run hides what is below, so a key that is only written is neither read nor checked. A merge patch needs
  * what it is merged into only when the script reads the key behind it.
  */
-import { compareKeys } from '../../protocol/page.ts';
+import { compareKeys } from '../../shared/text.ts';
 import { pageLimitDefault, pageLimitMax } from '../../shared/limits.ts';
-import { mergedJson } from '../../shard-worker/core/operations/json-values.ts';
+import { mergedJson } from '../../shared/stored-json.ts';
 import { scriptKeysMax, scriptReadBytesMax } from '../script-limits.ts';
 import type { ScriptList, ScriptNeeds, ScriptReads } from '../script-run.ts';
 import { mistaken, overLimit, RunEnd } from './run-end.ts';

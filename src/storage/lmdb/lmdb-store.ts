@@ -54,6 +54,11 @@ export interface LmdbStoreOptions {
   readonly mapBytes?: number;
   /** Only reads, and writes nothing into the data directory: LMDB's table of readers goes into a temporary one. */
   readonly readOnly?: boolean;
+  /**
+   * Nothing is durable: for a store that is thrown away if its making is interrupted. The first transaction of a store that
+   * is opened without it makes all durable that was there before.
+   */
+  readonly noSync?: boolean;
   readonly disk?: Pick<Disk, 'syncDirectory'>;
   /** Another server than this one, for tests. */
   readonly reader?: DataReader;
@@ -95,7 +100,7 @@ export class LmdbStore {
   /** Creates the environment if there is none. @throws NewerData, errors of LMDB and of the operating system */
   constructor(dataDirectory: string, options: LmdbStoreOptions = {}) {
     const stored = path.join(dataDirectory, 'store');
-    const { readOnly = false, reader = ownReader } = options;
+    const { readOnly = false, noSync = false, reader = ownReader } = options;
     this.#stored = stored;
     this.#reader = reader;
     if (readOnly) this.#temporary = linkTo(stored);
@@ -106,7 +111,7 @@ export class LmdbStore {
       return bavail * bsize;
     };
     const mapSize = options.mapBytes ?? mapBytesDefault;
-    this.#root = open<Buffer, string>({ ...environmentOptions, path: directory, mapSize, readOnly });
+    this.#root = open<Buffer, string>({ ...environmentOptions, path: directory, mapSize, readOnly, noSync });
     this.#layout = this.#openDatabase('layout');
     if (this.#layoutOrClose() === undefined && !readOnly) {
       // LMDB syncs its file, but not the directories above it. Until there is a layout nobody has relied on the file,

@@ -73,7 +73,27 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['limits:\n', 'config.yml:1:1: limits: expected an object, got nothing'],
   [
     'colour: red',
-    'config.yml:1:1: colour: unknown key; known are listen, ui, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, journal, backup, log',
+    'config.yml:1:1: colour: unknown key; known are listen, ui, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, journal, backup, machines, log',
+  ],
+  [
+    'machines: {here: a, list: [{name: a, url: "http://a", cells: [1-63]}]}',
+    'config.yml:1:21: machines.list: expected a machine for each cell, got none for cell 0',
+  ],
+  [
+    'machines: {here: c, list: [{name: a, url: "http://a", cells: [0-63]}]}',
+    'config.yml:1:12: machines.here: expected one of a, got c',
+  ],
+  [
+    'machines: {list: [{name: a, url: "http://a", cells: [0-63]}]}',
+    'config.yml:1:12: machines.list: expected machines.here beside it: the name of this machine',
+  ],
+  [
+    'machines: {here: a, list: [{name: a, url: "http://a", cells: [0-63, 5]}]}',
+    'config.yml:1:55: machines.list[0].cells: cell 5 is there twice (a); expected it once',
+  ],
+  [
+    'machines: {here: a, list: [{name: a, url: "http://a", cells: [0-63, 5-64]}]}',
+    'config.yml:1:69: machines.list[0].cells[1]: expected a range within 0-63, got 5-64',
   ],
   ['shards: 0', 'config.yml:1:1: shards: expected "auto", or an integer from 1 to 256, got 0'],
   [

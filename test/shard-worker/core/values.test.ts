@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { CoreUnderTest } from '../../support/core-under-test.ts';
 import { batch, get, set } from '../../support/commands.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
-import { mergedJson } from '../../../src/shard-worker/core/operations/json-values.ts';
+import { mergedJson } from '../../../src/shared/stored-json.ts';
 
 const equals = (key: string, value: unknown): Batch =>
   batch({ check: [{ key, equals: JSON.stringify(value) }], set: [{ key: 'done', value: '1' }] });

@@ -12,11 +12,11 @@ import { ShardStore } from '../../../src/storage/shard-store.ts';
 import { checkpointer, entry, temporaryDirectory, zero } from '../store-support.ts';
 
 const account = accountId('a');
-/** `t`, which no server of today knows. */
-const task = 0x74 as Kind;
+/** `z`, which no server of today knows. */
+const future = 0x7a as Kind;
 const nextReader: DataReader = {
   number: ownReader.number + 1,
-  kinds: new Map([...ownReader.kinds, [task, { name: 'task', reader: ownReader.number + 1 }]]),
+  kinds: new Map([...ownReader.kinds, [future, { name: 'future', reader: ownReader.number + 1 }]]),
 };
 
 /** What the next version writes into a directory. */
@@ -42,9 +42,9 @@ test('newer data: as long as nothing new was written, the older server opens the
 test('newer data: the checkpoint that writes the first entry of a new kind says so, and older servers refuse', async () => {
   using temporary = temporaryDirectory();
   await written(temporary.path, kinds.kv);
-  await written(temporary.path, task);
+  await written(temporary.path, future);
   const next = new LmdbStore(temporary.path, { reader: nextReader });
-  assert.deepEqual(next.needs(), { reader: 2, kinds: ['task'] });
+  assert.deepEqual(next.needs(), { reader: 2, kinds: ['future'] });
   await next.close();
   const file = path.join(temporary.path, 'store', 'data.mdb');
   const before = fs.readFileSync(file);
@@ -52,7 +52,7 @@ test('newer data: the checkpoint that writes the first entry of a new kind says 
     () => new LmdbStore(temporary.path),
     (error) =>
       error instanceof NewerData &&
-      /^The store in \S+ has entries of the kind task for reader 2; this server is reader 1\. Nothing was changed\. Start the version /.test(
+      /^The store in \S+ has entries of the kind future for reader 2; this server is reader 1\. Nothing was changed\. Start the version /.test(
         error.message,
       ),
   );

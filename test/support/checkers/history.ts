@@ -93,7 +93,7 @@ function describeCall(call: Command): string {
 /** Whether a command can change anything that has a revision. */
 export function mayCommit(call: Command): boolean {
   if (call.kind !== 'batch') return false;
-  if (call.lock ?? call.unlock ?? call.locks ?? call.unlocks ?? call.idempotency) return true;
+  if (call.lock ?? call.unlock ?? call.locks ?? call.unlocks ?? call.idempotency ?? call.wipe ?? call.load) return true;
   if (call.sequence !== undefined && call.sequence.op !== 'get') return true;
   if ((call.limit ?? []).some(({ cost }) => cost > 0)) return true;
   if (call.ops?.some(mayWrite)) return true;

@@ -8,6 +8,7 @@
  * counts as not answered.
  */
 import type { Body } from '../contract/expected.ts';
+import { isOfWholeAccount } from '../generators/whole-account.ts';
 import { isOfSharedLocks } from '../generators/shared-lock.ts';
 import type { Answer, History, Operation } from './history.ts';
 import { checkLinearizable, type SequentialModel, type TimedCall, type Verdict } from './linearizability.ts';
@@ -104,7 +105,7 @@ function firstOf<Input, Output>(
 function project(operation: Operation, history: History, { mayExpire }: SearchSampleOptions, calls: Calls): void {
   const { call, answer } = operation;
   // A stored reply, or word of it, tells of an earlier moment.
-  if (answer?.replayed || isOfSharedLocks(call)) return;
+  if (answer?.replayed || isOfSharedLocks(call) || isOfWholeAccount(call)) return;
   const success = answer?.status === 200 ? answer.body : undefined;
   const timed = <Input, Output>(key: string, input: Input, output: Output | undefined): TimedCall<Input, Output> => {
     const { id, sentAt } = operation;

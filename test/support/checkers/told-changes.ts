@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { show } from '../contract/expected.ts';
 import { describe, surelyCommitted, type History, type Operation, type Violation } from './history.ts';
+import { isOfWholeAccount } from '../generators/whole-account.ts';
 import type { SetOperation } from '../../../src/protocol/operations/kv.ts';
 import type { Commit, WatchStream } from './watch-validators.ts';
 
@@ -30,7 +31,7 @@ export function checkToldChanges(
   const before = valuesBefore(told);
   for (const operation of operations) {
     const { call, answer } = operation;
-    if (call.kind !== 'batch' || call.set === undefined) continue;
+    if (call.kind !== 'batch' || call.set === undefined || isOfWholeAccount(call)) continue;
     if (answer === undefined) {
       for (const { key, value, merge } of call.set) {
         if (merge) merged.add(key);

@@ -2,12 +2,14 @@
  * What the contract model says nothing of when it explains an answer after the fact: queues. A queue is one thing to
  * the model and many entries to the log, and its times would have to be exact. So checkers take queues out of an
  * operation, its answer and the log, compare the rest with the model, and give the queues to `queue-ledger.ts`. What is
- * only about locks that several hold is left out in the same way, for `share-ledger.ts`.
+ * only about locks that several hold is left out in the same way, for `share-ledger.ts`, and an account that is deleted and
+ * loaded as a whole, for `account-ledger.ts`.
  */
 import { kinds } from '../../../src/protocol/record.ts';
 import type { Batch, Command } from '../../../src/protocol/operations/operations.ts';
 import type { Body } from '../contract/expected.ts';
 import { isOfSharedLocks, isSharedName } from '../generators/shared-lock.ts';
+import { isOfWholeAccount, wholeAccount } from '../generators/whole-account.ts';
 import type { LogRecord } from './commit-log.ts';
 import type { Operation } from './history.ts';
 
@@ -20,9 +22,9 @@ export function isOfQueues(call: Command): boolean {
   return parts.some((part) => call[part] !== undefined);
 }
 
-/** Whether it says nothing of anything else. Of locks that several hold, too. */
+/** Whether it says nothing of anything else. Of locks that several hold, and of an account that is deleted, too. */
 export function isOnlyOfQueues(call: Command): boolean {
-  if (isOfSharedLocks(call)) return true;
+  if (isOfSharedLocks(call) || isOfWholeAccount(call)) return true;
   if (!isOfQueues(call)) return false;
   return call.kind !== 'batch' || Object.keys(rest(call)).length === emptyBatch;
 }
@@ -65,7 +67,8 @@ function isQueueField(field: string): boolean {
 }
 
 /** A record without its effects on queues. */
-export function recordWithoutQueues<Logged extends Pick<LogRecord, 'effects'>>(record: Logged): Logged {
+export function recordWithoutQueues<Logged extends Pick<LogRecord, 'effects' | 'account'>>(record: Logged): Logged {
+  if (record.account === wholeAccount) return { ...record, effects: [] };
   const effects = record.effects.filter(({ kind, key }) => {
     return kind !== kinds.queue && kind !== kinds.share && !(kind === kinds.lock && isSharedName(key));
   });

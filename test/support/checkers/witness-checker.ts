@@ -31,6 +31,7 @@ import { doubleHolders } from './lease-intervals.ts';
 import { boundsOf, endOf, isAfter, realTimeViolations, toldBefore } from './real-time.ts';
 import { Replay } from './replay.ts';
 import { ReplayByLog, type Unanswered } from './replay-by-log.ts';
+import { accountEndings } from './account-endings.ts';
 import { auditedRevisions } from './audited.ts';
 import { queueEndings } from './queue-endings.ts';
 import { shareEndings } from './share-endings.ts';
@@ -145,6 +146,7 @@ export function checkWitness(history: History, options: WitnessOptions = {}): Wi
   replay.others = [
     ...queueEndings(history, bounds.lo),
     ...shareEndings(history, bounds.lo),
+    ...accountEndings(history, bounds.lo),
     ...auditedRevisions(history),
   ];
   violations.push(...replay.run(happenings, settled), ...doubles);

@@ -43,7 +43,7 @@ export function adminRoute(
 ): void {
   const spec: AdminCallSpec<QueryParameters> = adminCalls[name];
   app.route({
-    method: spec.method === 'POST' || name === 'admin.live' ? spec.method : ['GET', 'HEAD'],
+    method: spec.method !== 'GET' || name === 'admin.live' ? spec.method : ['GET', 'HEAD'],
     url: spec.path,
     config: { operation: 'admin' },
     onRequest(request, reply, next) {

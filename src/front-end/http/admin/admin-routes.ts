@@ -9,9 +9,10 @@ import { adminPageMax, pageLimitDefault } from '../../../shared/limits.ts';
 import type { SharedCount } from '../../../shared/shared-count.ts';
 import type { WatchInfo } from '../../../router/dispatcher.ts';
 import { refuse } from '../../../protocol/refusal.ts';
-import type { AskedBy, ReloadReport } from '../../reload-report.ts';
+import type { ServerActions } from '../../server-actions.ts';
 import type { HttpExchange } from '../http-exchange.ts';
 import type { RouteContext } from '../route-context.ts';
+import { actionRoutes } from './action-routes.ts';
 import { adminRoute, answerJson, type AdminRequest } from './admin-route.ts';
 import { Live } from './live.ts';
 import { OverviewMaker, type Overview } from './overview.ts';
@@ -25,18 +26,17 @@ export interface AdminOptions {
   readonly index: number;
   readonly viewers: SharedCount;
   /** Only the first front end is asked. */
-  readonly reload: (by: AskedBy) => ReloadReport | undefined;
+  readonly actions: () => ServerActions | undefined;
 }
 
 export function adminRoutes(app: FastifyInstance, context: RouteContext, options: AdminOptions): void {
-  const { frontEnds, index, viewers, reload } = options;
+  const { frontEnds, index, viewers, actions } = options;
   const { boot, dispatcher, lifecycle, inForce } = context;
   const peers = new Peers({ boot, index, frontEnds });
   const overview = index === 0 ? new OverviewMaker(context) : undefined;
   peers.answer('overview', () => overview?.current());
   peers.answer('slow', () => context.requestLog.slow.all());
   peers.answer('top', () => context.busy.current());
-  peers.answer('reload', (by) => reload(by as AskedBy));
   peers.answer('watches', (of) => dispatcher.watches(of as AccountId | undefined, adminPageMax));
   const current = (): Promise<Overview | undefined> => peers.askFirst('overview') as Promise<Overview | undefined>;
   const live = new Live({ boot, current, serving: () => lifecycle.state() === 'serving', viewers });
@@ -93,13 +93,7 @@ export function adminRoutes(app: FastifyInstance, context: RouteContext, options
   adminRoute(app, context, 'admin.tokens', (_, exchange) =>
     answerJson(exchange, { Tokens: tokensOf(inForce.config.tokens) }),
   );
-  adminRoute(app, context, 'admin.reload', ({ access, from }, exchange) => {
-    const by: AskedBy = { who: access.name, from };
-    answerLater(
-      exchange,
-      peers.askFirst('reload', by).then((report) => reloadReply(report as ReloadReport | undefined)),
-    );
-  });
+  actionRoutes(app, context, peers, actions);
   adminRoute(app, context, 'admin.audit', ({ account, query }, exchange) => {
     const { after, action, limit = pageLimitDefault } = query;
     ask(context, exchange, {
@@ -110,13 +104,6 @@ export function adminRoutes(app: FastifyInstance, context: RouteContext, options
       limit: Number(limit),
     });
   });
-}
-
-function reloadReply(report: ReloadReport | undefined): object {
-  if (report === undefined)
-    return { Reloaded: false, Problems: ['the main thread did not answer in time; see the log'] };
-  if ('problems' in report) return { Reloaded: false, Problems: report.problems };
-  return { Reloaded: true, Changed: report.changed, NeedRestart: report.restart };
 }
 
 function accountsAsked({ access, query }: AdminRequest): Command {

@@ -29,6 +29,8 @@ function addSettings(rows: Setting[], path: string, values: object, defaults: Re
     if (full === 'listen' || full === 'resp.listen') {
       const places = [(value ?? []) as Listen | readonly Listen[]].flat();
       rows.push(settingOf(full, places.map(listenText).join(', '), usual));
+    } else if (full === 'http.socket_mode') {
+      rows.push(settingOf(full, Number(value).toString(8).padStart(4, '0'), usual));
     } else if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
       addSettings(rows, full, value, (usual ?? {}) as Record<string, unknown>);
     } else if (value !== undefined) {

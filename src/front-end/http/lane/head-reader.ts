@@ -50,6 +50,7 @@ const unusual: ReadonlySet<string> = new Set([
   'te',
   'trailer',
   'proxy-connection',
+  'dragonlock-machine',
   'last-event-id',
 ]);
 

@@ -36,6 +36,7 @@ export class LaneExchange extends Exchange {
       bodyChars: isText ? body.length : body.chars,
       replayed,
       retryAfter: this.retryAfterOf(status),
+      refusalHeaders: this.refusalHeaders,
     });
   }
 }

@@ -2,9 +2,9 @@
  * The bytes of a reply as Node's HTTP server would write them: the fast lane and it must not be told apart. Fixed parts
  * are made once; the date changes once a second.
  */
-import { STATUS_CODES } from 'node:http';
 import { httpDate, wallMs } from '../../../shared/clock.ts';
 import { jsonType } from '../exchange.ts';
+import { STATUS_CODES } from '../node-http.ts';
 
 export interface ReplyTextOptions {
   readonly boot: string;
@@ -20,6 +20,8 @@ export interface ReplyToWrite {
   readonly replayed: true | undefined;
   /** Seconds after which a client may try again. */
   readonly retryAfter: string | undefined;
+  /** Names and values in turn. */
+  readonly refusalHeaders: readonly string[];
 }
 
 export class ReplyTexts {
@@ -39,12 +41,12 @@ export class ReplyTexts {
   }
 
   /** Returns what is in front of the body. @param last the connection closes after it */
-  head({ status, bodyBytes, replayed, retryAfter }: Omit<ReplyToWrite, 'body'>, last: boolean): string {
+  head({ status, bodyBytes, replayed, retryAfter, refusalHeaders }: Omit<ReplyToWrite, 'body'>, last: boolean): string {
     this.#readDate();
     if (status === 200 && replayed === undefined && !last) return this.#ok + bodyBytes + this.#end;
     const length = status === 204 ? '' : bodyBytes;
     const replay = replayed === true ? '\r\nIdempotent-Replayed: true' : '';
-    const more = failureHeaders(status, retryAfter);
+    const more = failureHeaders(status, retryAfter, refusalHeaders);
     const end = last ? `\r\nDate: ${this.#date}\r\nConnection: close\r\n\r\n` : this.#end;
     return this.#beginning(status) + length + replay + more + end;
   }
@@ -68,7 +70,10 @@ export class ReplyTexts {
   }
 }
 
-function failureHeaders(status: number, retryAfter: string | undefined): string {
+function failureHeaders(status: number, retryAfter: string | undefined, others: readonly string[]): string {
   if (retryAfter !== undefined) return `\r\nRetry-After: ${retryAfter}`;
+  let text = '';
+  for (let i = 0; i < others.length; i += 2) text += `\r\n${others[i]}: ${others[i + 1]}`;
+  if (text !== '') return text;
   return status === 401 ? '\r\nWWW-Authenticate: Bearer' : '';
 }

@@ -124,7 +124,9 @@ const asked = { Asked: countMember('Which request it is; done once the count of 
 
 function backups(id: string, summary: string, schema: Type.TObject): DescribedRoute {
   const replies = { 200: jsonReply(id === 'backups' ? 'BackupStatus' : 'BackupAsked', schemaOf(schema)) };
-  return { id, tag: 'backups', summary, replies, failures: operatorFailures, scopes: ['operator'] };
+  const failures: readonly ErrorCode[] =
+    id === 'backup_copy' ? [...operatorFailures, 'copy_in_progress'] : operatorFailures;
+  return { id, tag: 'backups', summary, replies, failures, scopes: ['operator'] };
 }
 
 export const otherRoutes: Readonly<Record<string, DescribedRoute>> = {

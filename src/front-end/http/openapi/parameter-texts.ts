@@ -40,6 +40,8 @@ const texts: Readonly<Record<string, string>> = {
   reason: 'Why, for the loser and the audit log; only with `force`.',
   account: 'Only this account.',
   action: 'Only this action.',
+  'admin.logLevel?for': 'Seconds for which it holds; default 600.',
+  'admin.logLevel?level': 'How much is logged.',
   by: 'What the order goes by; default `requests`.',
   confirm: 'The name of the account once more.',
   do: 'Try them again, or pass them over.',

@@ -1,8 +1,9 @@
 /**
  * Checks a body against its schema, and says in our words what does not fit: `KVSet[1].Key: expected a string of 1 to
- * 512 bytes, got 7`. Ajv compiles each schema once, at start. It does not coerce, fill in or remove anything.
+ * 512 bytes, got 7`. Ajv compiles each schema once, for the first body: a start has none, and each front end would compile
+ * all of them. It does not coerce, fill in or remove anything.
  */
-import { Ajv, type ErrorObject } from 'ajv';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Static, TSchema } from 'typebox';
 import { nearestName } from '../../../shared/closest-name.ts';
 import { refuseField } from '../../../protocol/refusal.ts';
@@ -14,8 +15,9 @@ const ajv = new Ajv({ verbose: true, allErrors: false, keywords: ['expected'], v
 
 /** @returns a check that returns a fitting body with its type, and refuses any other (400). */
 export function validator<Schema extends TSchema>(schema: Schema): (body: unknown, root?: string) => Static<Schema> {
-  const fits = ajv.compile<Static<Schema>>(schema);
+  let fits: ValidateFunction<Static<Schema>> | undefined;
   return (body, root = '') => {
+    fits ??= ajv.compile<Static<Schema>>(schema);
     if (!fits(body)) refuseShape(fits.errors ?? [], root);
     return body;
   };

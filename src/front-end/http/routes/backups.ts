@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BackupCells } from '../../../backup/backup-cells.ts';
 import { failure, type Failure } from '../../../protocol/errors.ts';
 import { revision } from '../../../protocol/ids.ts';
+import { Refusal } from '../../../protocol/refusal.ts';
 import { auditServer } from '../../audited.ts';
 import { answerInOrder } from '../answer-in-order.ts';
 import { isForeignPage } from '../auth.ts';
@@ -54,8 +55,16 @@ export function backupRoutes(app: FastifyInstance, context: RouteContext): void 
     'POST',
     '/admin/backups',
     (cells) => {
-      cells.add('askedForCopies', 1);
-      return { Asked: cells.get('askedForCopies'), ...backupStatus(cells) };
+      const Asked = cells.askForCopy();
+      if (Asked === undefined)
+        throw new Refusal(
+          failure(
+            'copy_in_progress',
+            'A copy is asked for already or being made, and will have all that was committed before it is done; ' +
+              'GET /admin/backups shows it (Copying, CopyRev).',
+          ),
+        );
+      return { Asked, ...backupStatus(cells) };
     },
     'backup.copy',
   );

@@ -1,6 +1,6 @@
 /** The connection itself: logging in, protocol, names. */
 import { isIPv6 } from 'node:net';
-import { integerOf, syntaxError } from '../argument.ts';
+import { integerOf, shownArgument, syntaxError } from '../argument.ts';
 import { text, type RespCommandSpec, type Plan, type RespClient } from '../command.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { array, bulk, bytesOf, integer, ok, simple } from '../writer.ts';
@@ -23,7 +23,7 @@ function hello(args: readonly string[], client: RespClient): Plan {
     } else if (option === 'SETNAME' && at + 1 < args.length) {
       name = checkedName(args[at + 1]!);
       at += 1;
-    } else return refuseCommand(`ERR Syntax error in HELLO option '${args[at]}'`);
+    } else return refuseCommand(`ERR Syntax error in HELLO option '${shownArgument(args[at])}'`);
   }
   if (client.access === undefined)
     return refuseCommand(
@@ -94,7 +94,7 @@ const clientHelp = [
   'GETNAME, SETNAME name, SETINFO LIB-NAME | LIB-VER value: names of this connection.',
   'ID, INFO: this connection. LIST: those of this account at the same front end.',
   'REPLY ON | OFF | SKIP: whether replies are written.',
-  'NO-EVICT, NO-TOUCH, TRACKINGINFO: accepted; nothing is evicted or tracked.',
+  'NO-EVICT, NO-TOUCH: accepted; nothing is evicted.',
 ];
 
 const clientSubcommands: Readonly<Record<string, (args: readonly string[], client: RespClient) => Plan>> = {
@@ -108,10 +108,10 @@ const clientSubcommands: Readonly<Record<string, (args: readonly string[], clien
     const option = args[2]?.toLowerCase();
     const value = args[3] ?? '';
     if (!/^[!-~]*$/.test(value) || value.length > 256)
-      return refuseCommand(`ERR ${option} cannot contain spaces, newlines or special characters.`);
+      return refuseCommand(`ERR ${shownArgument(option)} cannot contain spaces, newlines or special characters.`);
     if (option === 'lib-name') state.libraryName = value;
     else if (option === 'lib-ver') state.libraryVersion = value;
-    else return refuseCommand(`ERR Unrecognized option '${args[2]}'`);
+    else return refuseCommand(`ERR Unrecognized option '${shownArgument(args[2])}'`);
     return text(ok);
   },
   info: (_args, client) =>
@@ -149,7 +149,7 @@ function onOrOff(argument: string | undefined): Plan {
 function client(args: readonly string[], self: RespClient): Plan {
   const name = args[1]!.toLowerCase();
   const known = Object.hasOwn(clientSubcommands, name) ? clientSubcommands[name] : undefined;
-  if (known === undefined) return refuseCommand(`ERR unknown subcommand '${args[1]}'. Try CLIENT HELP.`);
+  if (known === undefined) return refuseCommand(`ERR unknown subcommand '${shownArgument(args[1])}'. Try CLIENT HELP.`);
   return known(args, self);
 }
 

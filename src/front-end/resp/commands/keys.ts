@@ -1,7 +1,7 @@
 /** Keys: deleting, existence, times to live, other names. */
 import type { ExpireCondition, StringOp } from '../../../protocol/operations/string-op.ts';
 import { integerIn, resultNil } from '../../../protocol/operations/string-op.ts';
-import { keyOf } from '../argument.ts';
+import { keyOf, shownArgument } from '../argument.ts';
 import type { RespCommandSpec, OpsPlan, Plan } from '../command.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { writeFirst, writeSum, type WriteResults } from '../results.ts';
@@ -84,7 +84,7 @@ function object(args: readonly string[]): Plan {
   if (name === 'freq')
     return refuseCommand('ERR An LFU maxmemory policy is not selected, access frequency not tracked.');
   if (name !== 'refcount' && name !== 'idletime')
-    return refuseCommand(`ERR unknown subcommand '${args[1]}'. Try OBJECT HELP.`);
+    return refuseCommand(`ERR unknown subcommand '${shownArgument(args[1])}'. Try OBJECT HELP.`);
   const value = name === 'refcount' ? 1 : 0;
   const write: WriteResults = ([result = ''], writer) => (integerIn(result) === 1 ? integer(value) : writer.nil);
   return { kind: 'ops', ops: [{ kind: 'exists', key }], write };

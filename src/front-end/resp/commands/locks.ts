@@ -163,29 +163,34 @@ function setJson(args: readonly string[], { account, context }: RespClient): Pla
 
 const own = { keys: [1, 1, 1], group: 'dragonlock' } as const;
 const write = { ...own, alone: true, flags: ['write', 'denyoom'], scope: 'write' } as const;
+/** In a transaction it is a condition of all of it. */
+const deciding = { ...own, decides: true, flags: ['write', 'denyoom'], scope: 'write' } as const;
 const waiting = { ...write, flags: ['write', 'denyoom', 'blocking'] } as const;
 
 export const lockCommands: readonly RespCommandSpec[] = [
   {
-    ...waiting,
+    ...deciding,
+    flags: ['write', 'denyoom', 'blocking'],
     name: 'dl.lock',
     arity: -3,
     usage: 'key ttl-ms [WAIT ms] [OWNER owner] [META json] [MODE READ | LIMIT n]',
-    differs: '`MODE READ`: as a reader; `LIMIT n`: one of n permits; both need OWNER',
+    differs:
+      '`MODE READ`: as a reader; `LIMIT n`: one of n permits; both need OWNER. Within MULTI it does not wait, and EXEC does nothing and answers nil if it is busy',
     summary:
       'Takes a lock: `[handle, till-ms, recover]`, or nil when it is busy; `recover` is `[handle, why, meta]` of a lease that was not given back, or nil',
     plan: lock,
   },
   {
-    ...write,
+    ...deciding,
     name: 'dl.unlock',
     arity: -3,
     usage: 'key HANDLE handle | OWNER owner | FORCE',
+    differs: 'Within MULTI EXEC does nothing and answers `-LOCKLOST` unless it is held so; as with DL.EXTEND',
     summary: 'Gives a lock back: 1, or `-LOCKLOST`; FORCE needs the scope `force`',
     plan: unlock,
   },
   {
-    ...write,
+    ...deciding,
     name: 'dl.extend',
     arity: 4,
     usage: 'key handle ttl-ms',
@@ -194,6 +199,7 @@ export const lockCommands: readonly RespCommandSpec[] = [
   },
   {
     ...own,
+    decides: true,
     flags: ['readonly', 'fast'],
     scope: 'read',
     name: 'dl.guard',

@@ -2,7 +2,7 @@
 import { refuseCommand } from '../resp-error.ts';
 import { text, type Plan, type RespClient, type RespCommandSpec, type StepsPlan } from '../command.ts';
 import type { ChannelQuestion } from '../channels.ts';
-import { syntaxError } from '../argument.ts';
+import { shownArgument, syntaxError } from '../argument.ts';
 import { array, bulk, errorText, integer, type Writer } from '../writer.ts';
 
 type SubscriptionKind = 'byName' | 'byPattern';
@@ -113,7 +113,7 @@ function pubSub(args: readonly string[]): Plan {
         (answers) => integer(new Set(answers.flat()).size),
       );
     default:
-      return refuseCommand(`ERR unknown subcommand '${name}'. Try PUBSUB HELP.`);
+      return refuseCommand(`ERR unknown subcommand '${shownArgument(name)}'. Try PUBSUB HELP.`);
   }
 }
 

@@ -1,24 +1,25 @@
 /** EVAL and its kin. What a script is given, and what it gives, is in `../scripts/`. */
 import { errorText, array, bulk, integer, ok } from '../writer.ts';
-import { integerOf, keyOf, syntaxError } from '../argument.ts';
-import type { Plan, RespClient, RespCommandSpec, ScriptCall } from '../command.ts';
+import { integerOf, keyOf, shownArgument, syntaxError } from '../argument.ts';
+import type { Plan, RespClient, RespCommandSpec, StepsPlan } from '../command.ts';
 import { refuseCommand } from '../resp-error.ts';
 import { knownScript } from '../scripts/known-scripts.ts';
 import { shaOf } from '../scripts/script-cache.ts';
+import type { ScriptCall } from '../scripts/script-messages.ts';
 
 /** Bytes of the source of one script. */
 const sourceBytesMax = 256 * 1024;
-const noScript = errorText('NOSCRIPT No matching script. Please use EVAL.');
+export const noScript = errorText('NOSCRIPT No matching script. Please use EVAL.');
 const shaPattern = /^[0-9a-f]{40}$/;
 
-type Given = Pick<ScriptCall, 'keys' | 'names' | 'args' | 'readOnly'>;
+type Given = Omit<ScriptCall, 'sha' | 'source'>;
 
 function givenOf(args: readonly string[], readOnly: boolean): Given {
   const count = integerOf(args[2]!);
   if (count < 0) return refuseCommand("ERR Number of keys can't be negative");
   if (count > args.length - 3) return refuseCommand("ERR Number of keys can't be greater than number of args");
   const names = args.slice(3, 3 + count);
-  return { names, keys: names.map(keyOf), args: args.slice(3 + count), readOnly };
+  return { kind: 'script', names, keys: names.map(keyOf), args: args.slice(3 + count), readOnly };
 }
 
 function evaluate(args: readonly string[], client: RespClient, readOnly: boolean): Plan {
@@ -34,21 +35,28 @@ function evaluateSha(args: readonly string[], client: RespClient, readOnly: bool
   const given = givenOf(args, readOnly);
   const known = client.context.scripts.known(client.account, sha);
   if (known !== undefined) return planOf({ ...given, source: known, sha });
-  return steps((client, done) => {
-    const { scripts } = client.context;
-    scripts.find(client.account, sha, (source) => {
-      if (source === undefined) done(noScript);
-      else scripts.run(client, { ...given, source, sha }, done);
-    });
-  });
+  const script = { ...given, sha };
+  return {
+    script,
+    ...steps((client, done) =>
+      client.context.scripts.find(client.account, sha, (source) =>
+        source === undefined ? done(noScript) : runAlone(client, { ...script, source }, done),
+      ),
+    ),
+  };
 }
 
-function planOf(call: ScriptCall): Plan {
-  const known = call.readOnly ? undefined : knownScript(call.sha, call.source)?.(call.keys, call.args);
-  return known ?? steps((client, done) => client.context.scripts.run(client, call, done));
+function planOf(script: ScriptCall): Plan {
+  const known = script.readOnly ? undefined : knownScript(script.sha, script.source)?.(script.keys, script.args);
+  if (known !== undefined) return { ...known, script };
+  return { script, ...steps((client, done) => runAlone(client, script, done)) };
 }
 
-function steps(run: (client: RespClient, done: (text: string) => void) => void): Plan {
+function runAlone(client: RespClient, script: ScriptCall, done: (text: string) => void): void {
+  client.context.scripts.run(client, { parts: [script], keys: script.keys }, done);
+}
+
+function steps(run: (client: RespClient, done: (text: string) => void) => void): StepsPlan {
   return {
     kind: 'steps',
     start(client, done) {
@@ -84,7 +92,7 @@ function script(args: readonly string[]): Plan {
       return steps((client, done) => client.context.scripts.clear(client.account, () => done(ok)));
     }
     default:
-      return refuseCommand(`ERR unknown subcommand '${args[1]!}'. Try SCRIPT HELP.`);
+      return refuseCommand(`ERR unknown subcommand '${shownArgument(args[1])}'. Try SCRIPT HELP.`);
   }
 }
 
@@ -109,7 +117,7 @@ const differs =
   'It sees and changes only its KEYS, on a copy that is written if nothing has changed meanwhile; it may so run more ' +
   'than once. At most 1,000,000 steps of Lua.';
 const evalFlags = ['noscript', 'stale', 'movablekeys'] as const;
-const base = { group, keysIn, alone: true, differs } as const;
+const base = { group, keysIn, differs } as const;
 
 export const scriptCommands: readonly RespCommandSpec[] = [
   {

@@ -1,5 +1,5 @@
 /** The server: what clients and tools ask before they begin, and commands that have one answer here. */
-import { integerBetween, syntaxError } from '../argument.ts';
+import { integerBetween, shownArgument, syntaxError } from '../argument.ts';
 import { text, type RespCommandSpec, type Plan, type RespClient } from '../command.ts';
 import { matches } from '../glob.ts';
 import { checkPattern } from '../key-pages.ts';
@@ -31,7 +31,7 @@ function command(args: readonly string[], client: RespClient): Plan {
     case 'getkeys':
       return text(array(keysOf(args.slice(2), commands).map(bulk)));
     default:
-      return refuseCommand(`ERR unknown subcommand '${args[1]}'. Try COMMAND HELP.`);
+      return refuseCommand(`ERR unknown subcommand '${shownArgument(args[1])}'. Try COMMAND HELP.`);
   }
 }
 
@@ -126,7 +126,9 @@ function config(args: readonly string[], client: RespClient): Plan {
   const name = args[1]!.toLowerCase();
   if (name === 'resetstat' && args.length === 2) return text(ok);
   if (name !== 'get')
-    return refuseCommand(`ERR CONFIG ${args[1]!.toUpperCase()} failed - nothing can be set here: edit config.yml`);
+    return refuseCommand(
+      `ERR CONFIG ${shownArgument(args[1]).toUpperCase()} failed - nothing can be set here: edit config.yml`,
+    );
   const patterns = args.slice(2);
   if (patterns.length === 0) return refuseCommand("ERR wrong number of arguments for 'config|get' command");
   patterns.forEach(checkPattern);

@@ -217,8 +217,6 @@ export const stringCommands: readonly RespCommandSpec[] = [
     arity: -3,
     usage: 'key value [key value …]',
     summary: 'Sets several keys if none of them exists',
-    differs: 'Not within MULTI.',
-    alone: true,
     plan(args, client) {
       refuseOdd(args);
       return setPairsIf(pairs(args.slice(1), client), false);
@@ -232,8 +230,7 @@ export const stringCommands: readonly RespCommandSpec[] = [
     arity: -4,
     usage: 'numkeys key value [key value …] [NX | XX] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]',
     summary: 'Sets several keys with one time to live',
-    differs: 'As in Redis 8.4; not within MULTI.',
-    alone: true,
+    differs: 'As in Redis 8.4.',
     plan: mSetEx,
   },
   {

@@ -1,75 +1,14 @@
 /**
- * MULTI, EXEC, WATCH. What is queued becomes one batch: one commit, one fdatasync. An operation's own error stands in
- * its place, and the others are done, as in Redis. WATCH reads the versions of its keys at once; EXEC makes them
- * conditions of the batch, and answers nil when one does not hold.
+ * MULTI, EXEC (`exec.ts`), WATCH. WATCH reads the versions of its keys at once; EXEC makes them conditions, and answers
+ * nil when one does not hold.
  */
-import type { CheckOperation } from '../../../protocol/operations/kv.ts';
-import type { GuardOperation } from '../../../protocol/operations/lock.ts';
 import { integerIn, resultsIn, type StringOp } from '../../../protocol/operations/string-op.ts';
 import { isFailure } from '../../../protocol/replies.ts';
 import { keyOf } from '../argument.ts';
-import { text, type RespCommandSpec, type OpsPlan, type Plan, type RespClient, type TextPlan } from '../command.ts';
-import { failedReplyText, refuseCommand, RespError } from '../resp-error.ts';
-import { array, errorText, ok } from '../writer.ts';
-
-type Part = OpsPlan | TextPlan;
-
-function partOf(
-  { spec, args }: { readonly spec: RespCommandSpec; readonly args: readonly string[] },
-  client: RespClient,
-): Part {
-  try {
-    const plan = spec.plan(args, client);
-    if (plan.kind === 'ops' || plan.kind === 'text') return plan;
-    return text(errorText(`ERR '${spec.name}' cannot be used within MULTI so`));
-  } catch (error) {
-    if (!(error instanceof RespError)) throw error;
-    return text(errorText(error.message));
-  }
-}
-
-/** Takes the transaction off the client. */
-function takeQueue({ state }: RespClient, name: string) {
-  const { queue } = state;
-  state.queue = undefined;
-  const watched = [...state.watched];
-  if (queue === undefined) return refuseCommand(`ERR ${name} without MULTI`);
-  state.watched.clear();
-  return { queue, watched };
-}
-
-function exec(_args: readonly string[], client: RespClient): Plan {
-  const { queue, watched } = takeQueue(client, 'EXEC');
-  if (queue.refused) return refuseCommand('EXECABORT Transaction discarded because of previous errors.');
-  const parts = queue.commands.map((queued) => partOf(queued, client));
-  const ops: StringOp[] = [];
-  const check: CheckOperation[] = watched.map(([key, version]) => ({ key, version }));
-  const guard: GuardOperation[] = [];
-  for (const part of parts) {
-    if (part.kind === 'text') continue;
-    ops.push(...part.ops);
-    check.push(...(part.check ?? []));
-    guard.push(...(part.guard ?? []));
-  }
-  if (ops.length + check.length + guard.length === 0) return text(array(parts.map((part) => (part as TextPlan).text)));
-  return {
-    kind: 'ops',
-    ops,
-    check,
-    guard,
-    write(results, writer) {
-      let at = 0;
-      const replies = parts.map((part) => {
-        if (part.kind === 'text') return part.text;
-        const own = results.slice(at, at + part.ops.length);
-        at += part.ops.length;
-        return part.write(own, writer);
-      });
-      return array(replies);
-    },
-    failed: (code, writer) => (code === 'version_mismatch' ? writer.nilArray : undefined),
-  };
-}
+import { text, type RespCommandSpec, type Plan, type RespClient } from '../command.ts';
+import { failedReplyText, refuseCommand } from '../resp-error.ts';
+import { errorText, ok } from '../writer.ts';
+import { exec, takeQueue } from './exec.ts';
 
 function watch(args: readonly string[], { state: { queue } }: RespClient): Plan {
   if (queue !== undefined) return refuseCommand('ERR WATCH inside MULTI is not allowed');
@@ -126,7 +65,8 @@ export const transactionCommands: readonly RespCommandSpec[] = [
     scope: 'any',
     usage: '',
     summary: 'Does what was queued, in one commit',
-    differs: 'With `DL.GUARD key handle` in the queue only while that handle holds the lock: else `-LOCKLOST`.',
+    differs:
+      'With `DL.GUARD key handle` in the queue only while that handle holds the lock: else `-LOCKLOST`. With `DL.LOCK` only if it is free: else nil. With scripts, MSETNX or MSETEX in the queue as scripts are done.',
     immediate: true,
     plan: exec,
   },

@@ -5,7 +5,7 @@ import { idempotencyTtlMsDefault, pageLimitDefault, pageLimitMax, waitMsMax } fr
 import { cronTasksMax } from '../../../shared/task-limits.ts';
 import { withIdempotency } from '../../fingerprint.ts';
 import { batchCommand, parseBatches } from '../../http/parse/batch.ts';
-import { checked, integerBetween, keyOf, optionsOf, prefixOf } from '../argument.ts';
+import { checked, integerBetween, keyOf, optionsOf, prefixOf, shownArgument } from '../argument.ts';
 import { fitsArity, text, type Plan, type RespClient, type RespCommandSpec, type StepsPlan } from '../command.ts';
 import { failedReplyText, refuseCommand } from '../resp-error.ts';
 import { textOfArgument } from '../value.ts';
@@ -33,7 +33,7 @@ function batch(args: readonly string[], { account, context }: RespClient): Plan 
 function once(args: readonly string[], client: RespClient): Plan {
   const spec = client.context.commands.get(args[2]!.toLowerCase());
   const rest = args.slice(2);
-  if (spec === undefined) return refuseCommand(`ERR unknown command '${args[2]}'`);
+  if (spec === undefined) return refuseCommand(`ERR unknown command '${shownArgument(args[2])}'`);
   if (!fitsArity(spec, rest.length)) return refuseCommand(`ERR wrong number of arguments for '${spec.name}' command`);
   if (spec.scope !== 'write') return refuseCommand(`ERR '${spec.name}' cannot be done once: expected one that writes`);
   const options = { ids: [keyOf(args[1]!)], ttlMs: idempotencyTtlMsDefault, mode: 'replay' } as const;

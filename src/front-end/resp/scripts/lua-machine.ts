@@ -9,7 +9,7 @@
 /* oxlint-disable no-underscore-dangle -- so the module names what it exports */
 import { createHash } from 'node:crypto';
 import { assert } from '../../../shared/assert.ts';
-import { errorText, type Writer } from '../writer.ts';
+import { errorOfBytes, errorText, type Writer } from '../writer.ts';
 import { jsonOfLua, JsonError, pushJson } from './lua-json.ts';
 import { luaTypes, outOfMemory, type LuaModule } from './lua-module.ts';
 import { preludeSource } from './lua-prelude.ts';
@@ -41,6 +41,8 @@ export interface LuaScript {
   readonly writer: Writer;
   /** Only its source is looked at. */
   readonly compileOnly: boolean;
+  /** Those that the scripts before it in its transaction have done. */
+  readonly steps: number;
   /** Does a command for the script. @returns the finished reply, in RESP2 */
   readonly call: (args: readonly string[]) => string;
 }
@@ -70,6 +72,10 @@ export class LuaMachine {
   readonly #hook: number;
   readonly #functions: readonly number[];
   #run: Run | undefined;
+  /** That the last script has done, with those before it. */
+  steps = 0;
+  /** The last script was ended, and must not have done anything. */
+  wasTooLong = false;
 
   constructor(lua: LuaModule) {
     this.#lua = lua;
@@ -92,12 +98,14 @@ export class LuaMachine {
   run(script: LuaScript): string {
     const state = this.#stateOf(script.account);
     const { stack } = state;
-    const run: Run = { stack, script, steps: 0, tooLong: false };
+    const run: Run = { stack, script, steps: script.steps, tooLong: false };
     this.#run = run;
     try {
       return this.#perform(state, run);
     } finally {
       this.#run = undefined;
+      this.steps = run.steps;
+      this.wasTooLong = run.tooLong;
       this.#lua._lua_sethook(stack.state, 0, 0, 0);
       stack.top = 0;
       if (run.tooLong || this.#lua._lua_gc(stack.state, gcCount, 0) > keptKbMax)
@@ -111,9 +119,9 @@ export class LuaMachine {
     if (chunk === undefined) {
       if (source.startsWith('\x1b')) return errorText('ERR Error compiling script: expected source, not bytecode');
       const { wrong, body } = headerOf(source);
-      if (wrong !== undefined) return errorText(`ERR ${wrong}`);
+      if (wrong !== undefined) return errorOfBytes(`ERR ${wrong}`);
       if (stack.load(body, '@user_script') !== 0)
-        return errorText(`ERR Error compiling script (new function): ${stack.textAt(-1)}`);
+        return errorOfBytes(`ERR Error compiling script (new function): ${stack.textAt(-1)}`);
       chunk = stack.keep();
       if (state.functions.size >= functionsMax) return this.#forget(script);
       state.functions.set(sha, chunk);
@@ -137,9 +145,9 @@ export class LuaMachine {
   #failed(stack: LuaStack, sha: string): string {
     if (this.#run!.tooLong && stack.typeAt(-1) !== luaTypes.string) return errorText(`ERR ${tooLong} script: ${sha}`);
     const type = stack.typeAt(-1);
-    if (type === luaTypes.string) return errorText(`ERR ${stack.textAt(-1)} script: ${sha}`);
+    if (type === luaTypes.string) return errorOfBytes(`ERR ${stack.textAt(-1)} script: ${sha}`);
     const wrong = type === luaTypes.table ? stack.textMember('err') : undefined;
-    return errorText(wrong === undefined ? `ERR unknown error script: ${sha}` : `${wrong} script: ${sha}`);
+    return errorOfBytes(wrong === undefined ? `ERR unknown error script: ${sha}` : `${wrong} script: ${sha}`);
   }
 
   /** Begins with a fresh state: this one has compiled too many scripts. */
@@ -276,6 +284,7 @@ const noScript: LuaScript = {
   args: [],
   writer: undefined as never,
   compileOnly: false,
+  steps: 0,
   call: () => '-ERR there is no script\r\n',
 };
 

@@ -1,6 +1,6 @@
 /** Replies on their way into Lua and out of it, as Redis turns one into the other. */
 import { replyBytesMax } from '../../../shared/limits.ts';
-import { array, bulk, errorText, integer, simple, type Writer } from '../writer.ts';
+import { array, bulk, errorOfBytes, errorText, integer, simple, type Writer } from '../writer.ts';
 import { luaTypes } from './lua-module.ts';
 import type { LuaStack } from './lua-stack.ts';
 
@@ -103,7 +103,7 @@ export class ScriptReply {
     const stack = this.#stack;
     if (depth > depthMax || !stack.reserve()) return errorText('ERR reached lua stack limit');
     const wrong = stack.textMember('err');
-    if (wrong !== undefined) return errorText(wrong);
+    if (wrong !== undefined) return errorOfBytes(wrong);
     const status = stack.textMember('ok');
     if (status !== undefined) return simple(status.replaceAll(/[\r\n]+/g, ' '));
     const items: string[] = [];

@@ -29,10 +29,6 @@ export class ScriptKeys implements StringOpTarget {
     this.state = { limits };
   }
 
-  knows(key: string): boolean {
-    return this.#keys.has(key);
-  }
-
   run(op: StringOp): StringOpResult {
     return evaluateOp(this, op);
   }

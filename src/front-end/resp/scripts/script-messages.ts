@@ -13,20 +13,41 @@ export interface ScriptKey {
   readonly version: number;
 }
 
-export interface ScriptRequest {
-  readonly account: AccountId;
+/** A script with what it is given. */
+export interface ScriptCall {
+  readonly kind: 'script';
   /** SHA-1 of the source, in hex. */
   readonly sha: string;
-  /** Bytes, each as one character, as are `keys` and `args`. */
+  /** Bytes, each as one character, as are `names` and `args`. */
   readonly source: string;
+  /** The keys that it may use, as text. */
   readonly keys: readonly string[];
+  /** The same as bytes. */
+  readonly names: readonly string[];
   readonly args: readonly string[];
-  /** What was read of `keys`. */
+  readonly readOnly: boolean;
+}
+
+/** One step of a run: a script, or what else stands in a transaction with scripts. */
+export type ScriptPart =
+  | ScriptCall
+  /** A command that works on keys. */
+  | { readonly kind: 'command'; readonly args: readonly string[] }
+  /** The reply is known. */
+  | { readonly kind: 'text'; readonly text: string };
+
+export interface ScriptRequest {
+  readonly account: AccountId;
+  /** SHA-1 of the first script. */
+  readonly sha: string;
+  readonly parts: readonly ScriptPart[];
+  /** The reply is a list of those of the parts. */
+  readonly transaction: boolean;
+  /** What was read of the keys of all parts. */
   readonly read: readonly ScriptKey[];
   /** Milliseconds. */
   readonly now: number;
   readonly protocol: 2 | 3;
-  readonly readOnly: boolean;
   /** It is not run: the reply is empty, or the error of its source. */
   readonly compileOnly: boolean;
 }

@@ -1,7 +1,7 @@
 /**
- * EVAL of one front end: an optimistic transaction.
+ * EVAL of one front end, and EXEC with scripts in it: an optimistic transaction.
  *
- *   read all KEYS with their versions ─► run on that copy ─► write what it comes to, if the versions are the same still
+ *   read all keys with their versions ─► run on that copy ─► write what it comes to, if the versions are the same still
  *     ▲                                                        │ another has changed a key
  *     └────────────── at most `attemptsMax` times ─────────────┘
  *
@@ -15,12 +15,12 @@ import { FootprintSet, nameOf } from '../../../protocol/footprint.ts';
 import { integerIn, resultNil, resultsIn, type StringOp } from '../../../protocol/operations/string-op.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
 import { isFailure, type Reply } from '../../../protocol/replies.ts';
-import type { RespClient, ScriptCall, ScriptRunner } from '../command.ts';
+import type { RespClient, ScriptRunner, ScriptTransaction } from '../command.ts';
 import { failedReplyText } from '../resp-error.ts';
 import { errorText } from '../writer.ts';
 import { ScriptCache, shaOf } from './script-cache.ts';
 import { ScriptExchange, type ScriptExchangeOptions } from './script-exchange.ts';
-import type { ScriptKey } from './script-messages.ts';
+import type { ScriptKey, ScriptPart } from './script-messages.ts';
 import { ScriptQueue, type ScriptQueueOptions } from './script-queue.ts';
 
 const attemptsMax = 16;
@@ -34,7 +34,9 @@ export type ScriptsOptions = ScriptQueueOptions & Omit<ScriptExchangeOptions, 'c
 
 interface Run extends WaitingCommand {
   readonly client: RespClient;
-  readonly call: ScriptCall;
+  readonly of: ScriptTransaction;
+  /** Of the first script. */
+  readonly sha: string;
   readonly keys: readonly string[];
   readonly done: (text: string) => void;
   attempts: number;
@@ -88,8 +90,9 @@ export class Scripts implements ScriptRunner {
   load(client: RespClient, source: string, done: (text: string | undefined, sha: string) => void): void {
     const { account, writer } = client;
     const sha = shaOf(source);
-    const nothing = { keys: [], args: [], read: [], now: 0, protocol: writer.protocol, readOnly: true };
-    this.#queue.run({ account, sha, source, ...nothing, compileOnly: true }, ({ reply }) => {
+    const part = { kind: 'script', sha, source, keys: [], names: [], args: [], readOnly: true } as const;
+    const nothing = { transaction: false, read: [], now: 0, protocol: writer.protocol };
+    this.#queue.run({ account, sha, parts: [part], ...nothing, compileOnly: true }, ({ reply }) => {
       if (reply === '') this.#cache.add(account, sha, source);
       done(reply === '' ? undefined : reply, sha);
     });
@@ -100,17 +103,19 @@ export class Scripts implements ScriptRunner {
     this.#exchange.clear(account, done);
   }
 
-  run(client: RespClient, call: ScriptCall, done: (text: string) => void): void {
+  run(client: RespClient, of: ScriptTransaction, done: (text: string) => void): void {
     const { account, context } = client;
-    const names = [...new Set(call.keys)];
+    const { watched = [], guard = [] } = of.transaction ?? {};
+    const names = [...new Set([...of.keys, ...watched.map(([key]) => key)])];
     const most = Math.floor(context.limits.batch_operations_max / opsOfKey);
-    if (names.length > most)
-      return done(errorText(`ERR a script has at most ${most} keys (limits.batch_operations_max)`));
+    if (names.length + guard.length > most)
+      return done(errorText(`ERR scripts have at most ${most} keys in all (limits.batch_operations_max)`));
     const run: Run = {
       account,
       footprint: { names: names.map((key) => nameOf(account, key)) },
       client,
-      call,
+      of,
+      sha: of.parts.find((part) => part.kind === 'script')?.sha ?? '',
       keys: names,
       done,
       attempts: 0,
@@ -130,10 +135,8 @@ export class Scripts implements ScriptRunner {
   }
 
   #hold(run: Run, readBytes: number): void {
-    const { source, args, keys } = run.call;
-    let bytes = emptyRunBytes + source.length + readBytes;
-    for (const text of args) bytes += text.length;
-    for (const text of keys) bytes += text.length;
+    let bytes = emptyRunBytes + readBytes;
+    for (const part of run.of.parts) bytes += bytesOfPart(part);
     run.client.context.arriving.hold(run, bytes, run.account);
   }
 
@@ -149,7 +152,8 @@ export class Scripts implements ScriptRunner {
     if (run.attempts > attemptsMax)
       return this.#end(run, errorText('BUSY the keys of the script change all the time; try again'));
     if (run.attempts > lossesMax) run.unclaim ??= this.#exchange.claim(run.account, run.footprint);
-    if (run.keys.length === 0) return this.#perform(run, []);
+    const guard = run.of.transaction?.guard ?? [];
+    if (run.keys.length + guard.length === 0) return this.#perform(run, []);
     const ops = run.keys.flatMap((key): StringOp[] => [
       { kind: 'get', key },
       { kind: 'ttl', key, at: true },
@@ -157,7 +161,14 @@ export class Scripts implements ScriptRunner {
     ]);
     this.#ask(
       run,
-      { kind: 'batch', account: run.account, format: 'ops', ops, replyBytesMax: readBytesMax },
+      {
+        kind: 'batch',
+        account: run.account,
+        format: ops.length === 0 ? 'batch' : 'ops',
+        ...(ops.length > 0 && { ops }),
+        ...(guard.length > 0 && { guard }),
+        replyBytesMax: readBytesMax,
+      },
       (reply) => {
         if (isFailure(reply.outcome)) return this.#end(run, failedReplyText(reply));
         this.#hold(run, reply.body.length);
@@ -167,15 +178,20 @@ export class Scripts implements ScriptRunner {
   }
 
   #perform(run: Run, read: readonly ScriptKey[]): void {
-    const { client, account, call } = run;
+    const { client, account, sha, of } = run;
     const { context, writer } = client;
-    const request = { ...call, account, keys: call.names, read, now: context.serverTime(), protocol: writer.protocol };
+    const { watched = [], guard = [] } = of.transaction ?? {};
+    const versions = new Map(read.map(({ key, version }) => [key, version]));
+    if (watched.some(([key, version]) => versions.get(key) !== version)) return this.#end(run, writer.nilArray);
+    const given = { parts: of.parts, transaction: of.transaction !== undefined, read };
+    const request = { account, sha, ...given, now: context.serverTime(), protocol: writer.protocol };
     this.#queue.run({ ...request, compileOnly: false }, ({ reply, effects }) => {
       if (effects.length === 0 || run.ended) return this.#end(run, reply);
       // From here on it cannot be given up: it may happen.
       client.context.arriving.release(run);
       const check = read.map(({ key, version }) => ({ key, version }));
-      this.#ask(run, { kind: 'batch', account, format: 'ops', check, ops: effects }, (committed) => {
+      const conditions = guard.length > 0 ? { check, guard } : { check };
+      this.#ask(run, { kind: 'batch', account, format: 'ops', ...conditions, ops: effects }, (committed) => {
         if (committed.outcome === 'version_mismatch') return this.#attempt(run);
         this.#end(run, isFailure(committed.outcome) ? failedReplyText(committed) : reply);
       });
@@ -210,6 +226,14 @@ export class Scripts implements ScriptRunner {
     );
     if (more) setImmediate(() => this.#release(account));
   }
+}
+
+function bytesOfPart(part: ScriptPart): number {
+  let bytes = part.kind === 'text' ? part.text.length : 0;
+  if (part.kind === 'script') bytes += part.source.length;
+  if (part.kind !== 'text') for (const text of part.args) bytes += text.length;
+  if (part.kind === 'script') for (const text of part.names) bytes += text.length;
+  return bytes;
 }
 
 function readOf(keys: readonly string[], { body }: Reply): ScriptKey[] {

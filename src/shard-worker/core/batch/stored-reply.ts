@@ -23,6 +23,7 @@ import {
 import { failureReply, type Reply } from '../../../protocol/replies.ts';
 import type { Duplicate } from '../../../protocol/wire/shard-messages.ts';
 import { assert } from '../../../shared/assert.ts';
+import { waitMsMax } from '../../../shared/limits.ts';
 import type { Answered, Asked } from '../operations/behaviour.ts';
 import { heldMsOf } from '../operations/limit.ts';
 import { replyBody } from './render.ts';
@@ -59,22 +60,35 @@ export function storedReplyBytesMax(tail: string): number {
 }
 
 /** Returns the reply to a batch under an id that was used before. @param rev the revision that this was read at */
-export function duplicateReply(batch: Batch, { ids, stored }: Duplicate, rev: Revision, now: number): Reply {
-  const { mode, fingerprint } = batch.idempotency!;
+export function duplicateReply(batch: Batch, duplicate: Duplicate, rev: Revision, now: number): Reply {
+  const { ids, stored } = duplicate;
   if (batch.replyBytesMax !== undefined && stored.length > batch.replyBytesMax) {
     const names = JSON.stringify(ids);
     const size = `The reply that the idempotency id ${names} has stored takes ${stored.length} bytes`;
     const message = `${size}; expected at most ${batch.replyBytesMax} in this array. Send the batch alone.`;
     return failureReply(rev, failure('too_large', message, { IDs: ids }));
   }
+  try {
+    return answerAgain(batch, duplicate, rev, now);
+  } catch {
+    // An import stores what it is given, and whoever has made it may have made anything.
+    const message = `The idempotency id ${JSON.stringify(ids)} was imported, with a reply that cannot be read.`;
+    return failureReply(rev, failure('duplicate_request', message, { IDs: ids }));
+  }
+}
+
+function answerAgain(batch: Batch, { ids, stored }: Duplicate, rev: Revision, now: number): Reply {
+  const { mode, fingerprint } = batch.idempotency!;
   const before = readStoredReply(stored);
   const unknown = before.fingerprint === undefined && batch.format !== 'ops';
   const same = unknown || before.fingerprint === fingerprint;
   const names = JSON.stringify(ids);
   if (mode === 'replay') {
     if (same) {
-      const heldMs = before.heldTill - now;
-      const reply = { rev, outcome: 'ok', body: before.body(batch.format), replayed: true } as const;
+      const heldMs = Math.min(before.heldTill - now, waitMsMax);
+      const body = before.body(batch.format);
+      assert(typeof body === 'string', 'a stored reply has a text');
+      const reply = { rev, outcome: 'ok', body, replayed: true } as const;
       return heldMs > 0 ? { ...reply, heldMs } : reply;
     }
     const message = `The idempotency id ${names} was used before with another payload; use a new id for a new request.`;

@@ -3,6 +3,7 @@ import { unreachable } from '../../../shared/assert.ts';
 import type { LoadedMessage, LoadOperation } from '../../../protocol/operations/account-lines.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { encodeDead, placeText } from '../state/queue-records.ts';
+import { loadMemory } from './account-load-memories.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { SectionBehaviour } from './behaviour.ts';
 import { putQueue } from './queue-changes.ts';
@@ -36,6 +37,11 @@ function load(evaluation: BatchEvaluation, operation: LoadOperation): Result {
     }
     case 'message':
       return loadMessage(evaluation, operation);
+    case 'limit':
+    case 'id':
+    case 'lock':
+    case 'forgotten':
+      return loadMemory(evaluation, operation) ? 'loaded' : 'ended';
     case 'gone':
       return 'unmatched';
     default:

@@ -1,7 +1,6 @@
 /**
  * Lines of an export (protocol/operations/account-lines.ts), of what a shard has and of what the journal says has
- * changed. Locks, rate limits, tasks, idempotency ids and what queues note of deliveries are not exported: they belong to
- * the server that gave them.
+ * changed. Not exported are leases, tasks, and what queues note of deliveries: they belong to the server that gave them.
  */
 import { hasLapsed, type LocatedEntry } from '../../../protocol/entries.ts';
 import type { AccountExport } from '../../../protocol/operations/account.ts';
@@ -19,9 +18,19 @@ import {
 } from '../state/queue-records.ts';
 import type { ShardState } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
+import { isRemembered, rememberedLine, replyUnder } from './export-memories.ts';
 
 /** In the order of an export. */
-const exported: readonly Kind[] = [kinds.kv, kinds.counter, kinds.sequence, kinds.queue, kinds.script];
+const exported: readonly Kind[] = [
+  kinds.kv,
+  kinds.counter,
+  kinds.sequence,
+  kinds.queue,
+  kinds.limit,
+  kinds.idempotency,
+  kinds.lock,
+  kinds.script,
+];
 const names: Partial<Record<Kind, string>> = {
   [kinds.kv]: 'kv',
   [kinds.counter]: 'counter',
@@ -56,6 +65,7 @@ export function exportAccount({ state, now }: Turn, { account, after, limit }: A
 
 function lineOf(state: ShardState, { kind, account, key, entry }: LocatedEntry, now: number): string | undefined {
   if (hasLapsed(entry, now)) return undefined;
+  if (isRemembered(kind)) return rememberedLine({ kind, key, ...entry }, (id) => replyUnder(state, account, id, entry));
   if (kind !== kinds.queue) return thingLine({ kind, key, ...entry }, entry.rev);
   const part = partIn(key);
   const line = state.queues.of(state.entries, account, part.queue);
@@ -74,7 +84,11 @@ export function changedLines({ effects, rev }: CommitRecord): string[] {
     const { queue, letter, place } = partIn(key);
     if (letter === 's') states.set(`${queue}\0${place}`, dueOf({ value, till }));
   }
-  return effects.flatMap((effect) => changedLine(effect, rev, states) ?? []);
+  const reply = (id: string): string | undefined =>
+    effects.find(({ kind, key }) => kind === kinds.idempotency && key === id)?.value;
+  return effects.flatMap((effect) =>
+    isRemembered(effect.kind) ? (rememberedLine(effect, reply) ?? []) : (changedLine(effect, rev, states) ?? []),
+  );
 }
 
 function changedLine(effect: Effect, rev: number, states: ReadonlyMap<string, number>): string | undefined {

@@ -15,7 +15,7 @@ import { readRevision } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts';
-import { isEqualJson, mergedJson } from './json-values.ts';
+import { isEqualJson, mergedJson } from '../../../shared/stored-json.ts';
 import { listFolders } from './kv-folders.ts';
 import { pageOfEntries } from './list.ts';
 

@@ -31,7 +31,6 @@ const keptMs = 10_000;
 export const limitBehaviour: SectionBehaviour<'limit'> = {
   evaluate(evaluation, operation) {
     const { key, burst, cost, waitMs } = operation;
-    const { writeSet, now } = evaluation;
     const before = takenBefore(evaluation, key);
     if (cost === 0) return resultOf(operation, before.taken);
     const burstMicros = roundedDown(operation, burst);
@@ -49,9 +48,7 @@ export const limitBehaviour: SectionBehaviour<'limit'> = {
     }
     // A slot begins at a whole millisecond, and only from then on it comes back.
     const taken = Math.max(before.taken, heldMs * microsPerMs) + costMicros;
-    const fullMs = now + Math.ceil(taken / microsPerMs);
-    const till = before.till >= fullMs ? before.till : fullMs + keptMs;
-    writeSet.put({ kind: kinds.limit, key, till, value: `[${now},${taken}]` });
+    put(evaluation, key, { taken, till: before.till });
     const result = resultOf(operation, taken);
     return heldMs === 0 ? result : { ...result, waitMs: heldMs };
   },
@@ -62,15 +59,37 @@ export const limitBehaviour: SectionBehaviour<'limit'> = {
 /** Returns what is taken of the limit, in microseconds, including what the batch itself has taken so far. */
 function takenBefore({ writeSet, state, batch, now }: BatchEvaluation, key: string): { taken: number; till: number } {
   const pending = writeSet.find(kinds.limit, key);
-  if (pending !== undefined) return { taken: readValue(pending.value!)[1], till: pending.till };
+  if (pending !== undefined) return { taken: readTaken(pending.value!)[1], till: pending.till };
   const entry = state.entries.get(kinds.limit, batch.account, key);
   if (entry === undefined) return { taken: 0, till: 0 };
-  const [writtenAt, taken] = readValue(entry.value);
+  const [writtenAt, taken] = readTaken(entry.value);
   const at = entry.rev > state.boot.rev ? writtenAt : Math.min(writtenAt, state.boot.at);
   return { taken: Math.max(0, taken - (now - at) * microsPerMs), till: entry.till };
 }
 
-function readValue(text: string): [at: number, taken: number] {
+function put({ writeSet, now }: BatchEvaluation, key: string, { taken, till }: { taken: number; till: number }): void {
+  const fullMs = now + Math.ceil(taken / microsPerMs);
+  const until = till >= fullMs ? till : fullMs + keptMs;
+  writeSet.put({ kind: kinds.limit, key, till: until, value: `[${now},${taken}]` });
+}
+
+/**
+ * Takes of a limit what was taken of it elsewhere, unless more is taken here: so no window has more than it may, before
+ * and behind a move. @returns whether it was not full again by now
+ */
+export function putTaken(
+  evaluation: BatchEvaluation,
+  key: string,
+  { at, takenMicros }: { readonly at: number; readonly takenMicros: number },
+): boolean {
+  const taken = takenMicros - Math.max(0, evaluation.now - at) * microsPerMs;
+  if (taken <= 0) return false;
+  const before = takenBefore(evaluation, key);
+  if (taken > before.taken) put(evaluation, key, { taken, till: before.till });
+  return true;
+}
+
+export function readTaken(text: string): [at: number, taken: number] {
   return JSON.parse(text) as [at: number, taken: number];
 }
 

@@ -50,7 +50,8 @@ function byLua(
   args: readonly string[],
   read: readonly ScriptKey[],
 ): ScriptResult {
-  const request = { account: acme, sha: source, source, keys, args, read, now, protocol: 2, readOnly: false } as const;
+  const script = { kind: 'script', sha: source, source, keys, names: keys, args, readOnly: false } as const;
+  const request = { account: acme, sha: source, parts: [script], transaction: false, read, now, protocol: 2 } as const;
   return new LuaRun({ ...request, compileOnly: false }, commandTable, defaultLimits).perform(machine);
 }
 

@@ -6,6 +6,7 @@ import { commandTable } from '../../../../src/front-end/resp/command-table.ts';
 import { LuaMachine } from '../../../../src/front-end/resp/scripts/lua-machine.ts';
 import { loadLua, type LuaModule } from '../../../../src/front-end/resp/scripts/lua-module.ts';
 import { LuaRun } from '../../../../src/front-end/resp/scripts/lua-run.ts';
+import type { ScriptResult } from '../../../../src/front-end/resp/scripts/script-messages.ts';
 import { ScriptCache, shaOf } from '../../../../src/front-end/resp/scripts/script-cache.ts';
 
 let lua: LuaModule;
@@ -17,13 +18,34 @@ beforeEach(() => {
   machine = new LuaMachine(lua);
 });
 
-function run(source: string, more: { readonly account?: string; readonly args?: readonly string[] } = {}): string {
-  const { account = 'acme', args = [] } = more;
-  const read = [{ key: 'k', till: 0, version: 0 }];
-  const request = { keys: ['k'], args, read, now: 1000, protocol: 2, readOnly: false, compileOnly: false } as const;
-  const script = { ...request, account: accountId(account), sha: shaOf(source), source };
-  return new LuaRun(script, commandTable, defaultLimits).perform(machine).reply;
+interface More {
+  readonly account?: string;
+  readonly args?: readonly string[];
 }
+
+function run(source: string, more: More = {}): string {
+  return runAll([source], more).reply;
+}
+
+/** Runs scripts as one transaction. */
+function runAll(sources: readonly string[], { account = 'acme', args = [] }: More = {}): ScriptResult {
+  const read = [{ key: 'k', till: 0, version: 0 }];
+  const parts = sources.map(
+    (source) =>
+      ({ kind: 'script', sha: shaOf(source), source, keys: ['k'], names: ['k'], args, readOnly: false }) as const,
+  );
+  const request = { account: accountId(account), sha: parts[0]!.sha, parts, transaction: parts.length > 1 };
+  const given = { ...request, read, now: 1000, protocol: 2, compileOnly: false } as const;
+  return new LuaRun(given, commandTable, defaultLimits).perform(machine);
+}
+
+test('the scripts of a transaction have the steps of one, and when these are over nothing is done', () => {
+  const half = 'redis.call("APPEND", KEYS[1], "x") for i = 1, 300000 do end return 1';
+  assert.equal(run(half), ':1\r\n');
+  const { reply, effects } = runAll([half, half, half, half]);
+  assert.match(reply, /^-ERR script ran too long/);
+  assert.deepEqual(effects, []);
+});
 
 test('every command can be called by a script, or says that it cannot', () => {
   for (const { name, arity } of commandTable.values()) {
