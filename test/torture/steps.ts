@@ -63,6 +63,7 @@ export const steps = {
     seeds: 1,
     run: (seed) => crash('backup-kills', seed, { DRAGONLOCK_CRASH_ROUNDS: '8' }),
     counts: { 'kill -9 rounds': 'rounds' },
+  },
   'resp-restarts': {
     seeds: 1,
     run: (seed) => crash('resp-restarts', seed, { DRAGONLOCK_CRASH_ROUNDS: '20' }, '--test-name-pattern=^kill -9'),
