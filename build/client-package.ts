@@ -24,7 +24,7 @@ const entries = {
 } as const satisfies Record<string, string>;
 
 /** Entries that need a package which is an ES module: they are not there for what cannot load ES modules. */
-const modulesOnly: readonly string[] = ['./script'];
+const modulesOnly: ReadonlySet<string> = new Set(['./script']);
 
 /** Commands of the package: each a script that starts the `main` beside it, which is in tsconfig.client.json. */
 const commands = { dragonlock: 'cli/dragonlock' } as const satisfies Record<string, string>;
@@ -76,7 +76,7 @@ const manifest = {
         types: `./${file}.d.ts`,
         'module-sync': `./${file}.js`,
         import: `./${file}.js`,
-        ...(!modulesOnly.includes(name) && { require: `./commonjs/${file}.js` }),
+        ...(!modulesOnly.has(name) && { require: `./commonjs/${file}.js` }),
         default: `./${file}.js`,
       },
     ]),

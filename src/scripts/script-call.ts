@@ -41,7 +41,7 @@ export function fail(rev: Revision, why: Failure): never {
 }
 
 /** The error of a script as clients see it. */
-export function faultOf({ name, message, line, column }: ScriptFault): Readonly<Record<string, unknown>> {
+export function faultMembers({ name, message, line, column }: ScriptFault): Readonly<Record<string, unknown>> {
   return {
     Name: name,
     Message: message,
@@ -53,7 +53,7 @@ export function faultOf({ name, message, line, column }: ScriptFault): Readonly<
 export function scriptFailed(fault: ScriptFault, log?: readonly string[]): Failure {
   const where = fault.line === undefined ? '' : ` (line ${fault.line}, column ${fault.column ?? 1})`;
   const message = `The script failed: ${fault.name}: ${fault.message}${where}; nothing was done.`;
-  return failure('script_failed', message, { Error: faultOf(fault), ...(log !== undefined && { Log: log }) });
+  return failure('script_failed', message, { Error: faultMembers(fault), ...(log !== undefined && { Log: log }) });
 }
 
 type Failed = Exclude<ScriptOutcome, { kind: 'done' | 'needs' }>;

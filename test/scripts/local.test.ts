@@ -59,6 +59,9 @@ test('a version that has moved is a conflict, and one that was read is not', asy
   assert.deepEqual(conflict, { kind: 'conflict', code: 'version_mismatch', key: 'a', log: [] });
 });
 
+const rounds = (n: number): Promise<unknown> =>
+  runScript(`export default (tx) => { for (let i = 0; i < ${n}; i++) tx.get('k' + i); return 1 }`);
+
 test('mistakes, endless loops and too many rounds are told', async () => {
   const wrong = await runScript('export default (tx) => {\n  null.x\n}');
   assert.deepEqual(wrong.kind === 'failed' && wrong.error.line, 2);
@@ -66,8 +69,6 @@ test('mistakes, endless loops and too many rounds are told', async () => {
     kind: 'timeout',
     log: [],
   });
-  const rounds = (n: number): Promise<unknown> =>
-    runScript(`export default (tx) => { for (let i = 0; i < ${n}; i++) tx.get('k' + i); return 1 }`);
   assert.equal(((await rounds(15)) as { kind: string }).kind, 'done');
   const many = (await rounds(16)) as { kind: string; error: { name: string; message: string } };
   assert.deepEqual([many.kind, many.error.name], ['failed', 'LimitError']);

@@ -2240,6 +2240,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/router/exports.test.ts', test: 'no number of a sequence twice' },
   },
   {
+    name: 'each read of a line begins at its front',
+    file: `${core}/state/queue-lines.ts`,
+    find: 'const after = passed === undefined ? undefined : prefix + passed;',
+    replace: 'const after = passed === undefined ? undefined : prefix;',
+    caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'what has left a line is not passed again' },
+  },
+  {
     name: 'a deletion leaves keys',
     file: `${core}/operations/account.ts`,
     find: '(kind) => kind !== kinds.boot',

@@ -1,4 +1,5 @@
 /** Runs a script against a Map, without a server: the same machine, the same `tx`, the same limits. For tests. */
+import { unreachable } from '../../shared/assert.ts';
 import { scriptRoundsMax } from '../script-limits.ts';
 import type { ScriptFault, ScriptNeeds, ScriptOutcome, ScriptReads, ScriptRun } from '../script-run.ts';
 import { LocalData, type ScriptConflict } from './local-data.ts';
@@ -131,6 +132,8 @@ function endOf(outcome: Exclude<ScriptOutcome, { kind: 'needs' }>, data: LocalDa
       return { kind: 'timeout', log: outcome.log };
     case 'killed':
       return { kind: 'timeout', log: [] };
+    default:
+      return unreachable(outcome);
   }
 }
 

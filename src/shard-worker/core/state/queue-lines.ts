@@ -23,6 +23,7 @@ const priorityChars = '0123456789';
 class LineWindow {
   #keys: string[] = [];
   #complete = false;
+  #passed: string | undefined;
 
   get keys(): readonly string[] {
     return this.#keys;
@@ -31,6 +32,14 @@ class LineWindow {
   /** Whether there are no further keys in the range. */
   get complete(): boolean {
     return this.#complete;
+  }
+
+  /**
+   * Up to this key the range has nothing but what stands here. A read goes on behind it: what has been deleted since the
+   * last checkpoint would be passed again by each.
+   */
+  get passed(): string | undefined {
+    return this.#passed;
   }
 
   set(keys: string[], complete: boolean): void {
@@ -42,11 +51,13 @@ class LineWindow {
     const last = this.#keys.at(-1);
     if (last === undefined || key > last) {
       if (this.#complete) this.#keys.push(key);
+      else this.#forget(key);
     } else {
       const at = this.#placeOf(key);
       if (this.#keys[at] !== key) this.#keys.splice(at, 0, key);
     }
     if (this.#keys.length <= windowMax) return;
+    this.#forget(this.#keys[windowMax / 2]!);
     this.#keys.length = windowMax / 2;
     this.#complete = false;
   }
@@ -55,12 +66,18 @@ class LineWindow {
   remove(key: string): boolean {
     if (this.#keys[0] === key) {
       this.#keys.shift();
+      if (this.#passed === undefined || key > this.#passed) this.#passed = key;
       return true;
     }
     const at = this.#placeOf(key);
     if (this.#keys[at] !== key) return false;
     this.#keys.splice(at, 1);
     return true;
+  }
+
+  /** This key is in the range, and does not stand here. */
+  #forget(key: string): void {
+    if (this.#passed !== undefined && key <= this.#passed) this.#passed = undefined;
   }
 
   /** The index of the first key that is not lower. */
@@ -178,8 +195,11 @@ export class QueueLine {
 
   #readAgain(wanted: number): void {
     const prefix = this.prefix('r');
-    const keys: string[] = [];
-    for (const { key } of this.#entries.range(kinds.queue, this.#account, prefix)) {
+    // What stands here may be behind what has been passed.
+    const { passed, keys: before } = this.again;
+    const keys = passed === undefined ? [] : before.filter((key) => key <= passed);
+    const after = passed === undefined ? undefined : prefix + passed;
+    for (const { key } of this.#entries.range(kinds.queue, this.#account, prefix, after)) {
       if (keys.length >= wanted) return this.again.set(keys, false);
       keys.push(key.slice(prefix.length));
     }
