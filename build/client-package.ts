@@ -20,6 +20,7 @@ import { clientDocuments, copyDocuments } from './package-docs.ts';
 const entries = {
   '.': 'client/exports',
   './store': 'client/store/exports',
+  './webhook': 'client/webhook',
   './script': 'scripts/local/exports',
 } as const satisfies Record<string, string>;
 

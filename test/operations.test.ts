@@ -167,6 +167,7 @@ const nounOf = {
   taskCancel: 'task',
   taskChange: 'task',
   taskEnd: 'task',
+  taskSetting: 'task',
   audit: 'audit',
   same: 'script',
   script: 'script',
@@ -217,6 +218,11 @@ const callers = {
   'task.run': { client: 'tasks.run', cli: 'task run' },
   'task.pause': { client: 'tasks.pause', cli: 'task pause' },
   'task.resume': { client: 'tasks.resume', cli: 'task resume' },
+  'flow.get': { client: 'flows.get', cli: 'task flow' },
+  'flow.set': { client: 'flows.set', cli: 'task flow' },
+  'flow.delete': { client: 'flows.delete', cli: 'task flow' },
+  'secret.get': { client: 'tasks.secret', cli: 'task secret' },
+  'secret.rotate': { client: 'tasks.rotateSecret', cli: 'task secret' },
   'script.list': { client: 'scripts.list', cli: 'script list' },
   'script.get': { client: 'scripts.get', cli: 'script show' },
   'script.put': { client: 'scripts.put', cli: 'script put' },
@@ -238,7 +244,7 @@ const madeElsewhere = {
 } as const satisfies Partial<Record<CommandKind, string>>;
 
 /** Commands that no client can make. */
-const own = new Set<CommandKind>(['task.due']);
+const own = new Set<CommandKind>(['task.due', 'task.begin']);
 
 const http = read('docs/http.md');
 
@@ -267,6 +273,7 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
     'account-memories',
     'admin',
     'admin-calls',
+    'by-sections',
     'kv-pages',
     'lock-sets',
     'lock-sharing',
@@ -282,6 +289,8 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
     'task-body',
     'task-calls',
     'task-definition',
+    'task-setting',
+    'task-url',
   ]);
   assert.deepEqual(declared.filter((file) => !helpers.has(file)).toSorted(), Object.keys(nouns).toSorted());
 });
@@ -321,7 +330,7 @@ test('every command is made by a call, or a route is named that makes it', () =>
     Object.values(calls).map(({ command }) => {
       const make = command as ReturnType<typeof call>['command'];
       const query = { rate: 1, prefix: 'a', id: '"1-0"', lock: 1, do: 'retry', confirm: 'a' };
-      return (make({ account: 'a', id: 'x', query, value: '{}' } as never) as { kind: string }).kind;
+      return (make({ account: 'a', id: 'x', query, value: '{}', secret: () => '' } as never) as { kind: string }).kind;
     }),
   );
   for (const kind of Object.keys(commands))

@@ -179,6 +179,7 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
     'src/main/server.ts',
     'src/backup/backup-thread.ts',
     'src/main/backup/backup-commands.ts',
+    'src/shared/new-secret.ts',
   ]);
   for (const [file, text] of source) {
     if (!file.startsWith('src/shard-worker/core/')) continue;

@@ -3,11 +3,20 @@ import type { ArgumentSpec, CommandSpec, OptionSpec } from './command-spec.ts';
 
 const loadTask = async (): Promise<typeof import('./task.ts')> => import('./task.ts');
 const taskId: ArgumentSpec = { name: 'id', about: 'ID of the task' };
-const data: ArgumentSpec = { name: 'data', about: 'the message; - reads it from stdin, unchanged' };
-const queue: ArgumentSpec = { name: 'queue', about: 'name of the queue that gets the message' };
+const queue: ArgumentSpec = {
+  name: 'queue',
+  optional: true,
+  about: 'name of the queue that gets the message; with --url the body of the request',
+};
+const data: ArgumentSpec = { name: 'data', optional: true, about: 'the message; - reads it from stdin, unchanged' };
 const making: readonly OptionSpec[] = [
   { long: 'json-value', short: 'j', about: 'parse the message as JSON' },
   { long: 'group', value: 'name', about: 'the group of the message' },
+  { long: 'url', value: 'url', about: 'send a request there instead' },
+  { long: 'method', value: 'name', about: 'its method (default POST)' },
+  { long: 'deadline', value: 'duration', about: 'how long a run may take (default 30s)' },
+  { long: 'result-queue', value: 'name', about: 'a queue that gets what came of each run' },
+  { long: 'flow', value: 'key', about: 'the flow that limits it' },
   { long: 'max-late', value: 'duration', about: 'pass over what would run later than this' },
   { long: 'replace', about: 'put it in the place of a task with this ID' },
 ];
@@ -18,7 +27,7 @@ const schedule: readonly OptionSpec[] = [
 
 export const taskCommands: CommandSpec = {
   name: 'task',
-  about: 'messages that are enqueued at a time, once or again and again',
+  about: 'messages and requests that are sent at a time, once or again and again',
   commands: [
     {
       name: 'at',
@@ -52,7 +61,9 @@ export const taskCommands: CommandSpec = {
       name: 'list',
       about: 'list tasks with their states and next instants',
       args: [{ name: 'prefix', optional: true, about: 'only IDs that begin with this' }],
-      options: [{ long: 'state', value: 'state', about: 'only those that are scheduled, paused, dead or done' }],
+      options: [
+        { long: 'state', value: 'state', about: 'only those that are scheduled, running, paused, dead or done' },
+      ],
       load: async () => (await loadTask()).listTasks,
     },
     {
@@ -79,6 +90,26 @@ export const taskCommands: CommandSpec = {
       about: 'cancel a task; exits with 1 if there is none',
       args: [taskId],
       load: async () => (await loadTask()).cancelTask,
+    },
+    {
+      name: 'flow',
+      about: 'see or set what limits tasks of a flow',
+      args: [{ name: 'key', about: 'the flow that tasks name with --flow' }],
+      options: [
+        { long: 'rate', value: 'n', about: 'so many runs begin within --per' },
+        { long: 'per', value: 'duration', about: 'of the rate (default 1s)' },
+        { long: 'parallel', value: 'n', about: 'so many run at once' },
+        { long: 'paused', about: 'none begins' },
+        { long: 'unlimited', about: 'set it without limits' },
+        { long: 'delete', about: 'delete it' },
+      ],
+      load: async () => (await loadTask()).taskFlow,
+    },
+    {
+      name: 'secret',
+      about: 'print the secret that signs requests',
+      options: [{ long: 'rotate', about: 'make another one; for a day both sign' }],
+      load: async () => (await loadTask()).taskSecret,
     },
   ],
 };

@@ -1,6 +1,7 @@
 /** `dragonlock task`: at, after, cron, every, list, show, run, pause, resume, cancel. */
 import type { DragonLock } from '../client/dragon-lock.ts';
-import type { MakeTaskOptions, TaskInfo, TaskState } from '../client/task.ts';
+import type { MakeTaskOptions } from '../client/task.ts';
+import type { TaskInfo, TaskState } from '../client/task-info.ts';
 import type { TaskMade, TaskTarget } from '../client/task-batch.ts';
 import { isoTime } from '../shared/clock.ts';
 import type { Run } from './command-spec.ts';
@@ -17,24 +18,46 @@ type Make = (
 
 function making(make: Make): Run {
   return async (invocation, { args, options }) => {
-    const [id = '', when = '', queue = '', given = ''] = args;
-    const text = given === '-' ? readInput('-') : given;
-    const data = options['json-value'] ? parseJson(text, 'the message') : text;
-    const { group } = options;
-    const target = { queue, data, ...(typeof group === 'string' && { group }) };
+    const [id = '', when = '', ...rest] = args;
+    const target = targetOf(rest, options);
     const made = await make(await invocation.client(), { id, when, target, options: optionsOf(options) });
     if (invocation.json) invocation.terminal.json({ ID: made.id, Version: made.version, NextMs: made.next });
     else invocation.terminal.line(isoTime(made.next));
   };
 }
 
+/** With --url, what is left is the body of the request. */
+function targetOf(rest: readonly string[], options: Options): TaskTarget {
+  const { url, method, deadline, group } = options;
+  const result = options['result-queue'];
+  const read = (given: string): unknown => {
+    const text = given === '-' ? readInput('-') : given;
+    return options['json-value'] === true ? parseJson(text, 'the message') : text;
+  };
+  if (typeof url === 'string') {
+    if (rest.length > 1) throw new UsageError('--url: expected the body of the request behind the time, and no queue');
+    return {
+      url,
+      ...(typeof method === 'string' && { method: method as 'POST' }),
+      ...(typeof deadline === 'string' && { deadline: parseDuration(deadline, '--deadline') }),
+      ...(typeof result === 'string' && { resultQueue: result }),
+      ...(rest[0] !== undefined && { body: read(rest[0]) }),
+    };
+  }
+  const [queue, data] = rest;
+  if (queue === undefined || data === undefined)
+    throw new UsageError('expected the name of a queue and a message, or --url');
+  return { queue, data: read(data), ...(typeof group === 'string' && { group }) };
+}
+
 function optionsOf(options: Options): MakeTaskOptions {
-  const { misfire } = options;
+  const { misfire, flow } = options;
   const late = options['max-late'];
   if (typeof misfire === 'string' && !['latest', 'skip', 'all'].includes(misfire))
     throw new UsageError(`--misfire: expected latest, skip or all, got ${JSON.stringify(misfire)}`);
   return {
     ...(options['replace'] === true && { replace: true }),
+    ...(typeof flow === 'string' && { flowKey: flow }),
     ...(typeof misfire === 'string' && { misfire: misfire as 'latest' }),
     ...(typeof late === 'string' && { maxLate: parseDuration(late, '--max-late') }),
   };
@@ -68,8 +91,8 @@ function momentOf(text: string): number {
 
 export const listTasks: Run = async (invocation, { args, options }) => {
   const { state } = options;
-  if (typeof state === 'string' && !['scheduled', 'paused', 'dead', 'done'].includes(state))
-    throw new UsageError(`--state: expected scheduled, paused, dead or done, got ${JSON.stringify(state)}`);
+  if (typeof state === 'string' && !['scheduled', 'running', 'paused', 'dead', 'done'].includes(state))
+    throw new UsageError(`--state: expected scheduled, running, paused, dead or done, got ${JSON.stringify(state)}`);
   const client = await invocation.client();
   const only = typeof state === 'string' ? { state: state as TaskState } : {};
   for await (const task of client.tasks.list(args[0] ?? '', only)) {
@@ -102,12 +125,53 @@ export const cancelTask: Run = async (invocation, { args }) => {
   if (!(await (await invocation.client()).tasks.cancel(args[0]!))) throw noTask(args[0]!);
 };
 
+export const taskFlow: Run = async (invocation, { args, options }) => {
+  const [key = ''] = args;
+  const { flows } = await invocation.client();
+  const { rate, per, parallel } = options;
+  if (options['delete'] === true) {
+    if (!(await flows.delete(key))) throw new NegativeResult(`There is no flow ${JSON.stringify(key)}.`);
+    return;
+  }
+  const limits = {
+    ...(typeof rate === 'string' && { rate: numberOf(rate, '--rate') }),
+    ...(typeof per === 'string' && { per: parseDuration(per, '--per') }),
+    ...(typeof parallel === 'string' && { parallel: numberOf(parallel, '--parallel') }),
+    ...(options['paused'] === true && { paused: true }),
+  };
+  const isSet = Object.keys(limits).length > 0 || options['unlimited'] === true;
+  const flow = isSet ? await flows.set(key, limits) : await flows.get(key);
+  if (flow === undefined) throw new NegativeResult(`There is no flow ${JSON.stringify(key)}.`);
+  const { per: perMs, ...rest } = flow;
+  invocation.terminal.json({
+    Key: rest.key,
+    Rate: rest.rate,
+    Per: perMs === undefined ? undefined : perMs / 1000,
+    Parallel: rest.parallel,
+    Paused: rest.paused,
+  });
+};
+
+function numberOf(text: string, option: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value))
+    throw new UsageError(`${option}: expected a number, got ${JSON.stringify(text)}`);
+  return value;
+}
+
+export const taskSecret: Run = async (invocation, { options }) => {
+  const { tasks } = await invocation.client();
+  const { secret, old, oldTill } = options['rotate'] === true ? await tasks.rotateSecret() : await tasks.secret();
+  if (invocation.json) invocation.terminal.json({ Secret: secret, Old: old, OldTillMs: oldTill });
+  else invocation.terminal.line(secret);
+};
+
 function noTask(id: string): NegativeResult {
   return new NegativeResult(`There is no task ${JSON.stringify(id)}.`);
 }
 
 function wireTask(task: TaskInfo): object {
-  const { id, version, state, next, attempts, runs, skipped, failed, lastError, queue, group, cron, tz, every } = task;
+  const { id, version, state, next, attempts, runs, skipped, failed, lastError, cron, tz, every, deadline } = task;
   return {
     ID: id,
     Version: version,
@@ -117,14 +181,22 @@ function wireTask(task: TaskInfo): object {
     Runs: runs,
     Skipped: skipped,
     Failed: failed,
+    LastStatus: task.lastStatus,
     LastError: lastError,
     LastStartMs: task.lastStart,
     LastEndMs: task.lastEnd,
-    Queue: queue,
-    Group: group,
+    Queue: task.queue,
+    Group: task.group,
+    URL: task.url,
+    Method: task.method,
+    HeaderNames: task.headerNames,
+    Deadline: deadline === undefined ? undefined : deadline / 1000,
+    FlowKey: task.flowKey,
+    ResultQueue: task.resultQueue,
     Cron: cron,
     TZ: tz,
     Every: every === undefined ? undefined : every / 1000,
     ...('data' in task && { Data: task.data }),
+    ...('body' in task && { Body: task.body }),
   };
 }

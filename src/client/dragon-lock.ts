@@ -34,6 +34,7 @@ import { Sequences } from './sequences.ts';
 import { checkCallOptions, StoreCalls, type CallOptions } from './store-calls.ts';
 import { askUsage, type Usage } from './usage.ts';
 import { systemLeaseClock, type LeaseClock } from './lease-clock.ts';
+import { Flows } from './flow.ts';
 import { Tasks } from './task.ts';
 import { Watches } from './watches.ts';
 
@@ -81,6 +82,8 @@ export class DragonLock implements AsyncDisposable {
   readonly queues: Queues;
   /** Tasks: something at a time, once or again and again. */
   readonly tasks: Tasks;
+  /** Limits of tasks that have the same `flowKey`. */
+  readonly flows: Flows;
   /** Functions that run beside the data, each call one commit. */
   readonly scripts: Scripts;
   /** The account as a whole: export, import, deletion. */
@@ -122,6 +125,7 @@ export class DragonLock implements AsyncDisposable {
     this.#queueContext = { calls: this.#calls, account, clock: this.#sender.clock, workers: new Set() };
     this.queues = new Queues(this.#queueContext);
     this.tasks = new Tasks(this.#calls, account);
+    this.flows = new Flows(this.#calls, account);
     this.scripts = new Scripts(this.#calls, account);
     this.accounts = new Accounts(this.#calls, account);
     this.watch = new Watches(this.#sender, this.kv);

@@ -30,7 +30,7 @@ import {
   VersionMismatchError,
 } from './errors.ts';
 import { LimitMismatchError } from './lock-errors.ts';
-import { DuplicateTaskError } from './task-error.ts';
+import { DuplicateTaskError, TargetForbiddenError } from './task-error.ts';
 import { MovedError } from './moved-error.ts';
 import { QuotaExceededError } from './quota-error.ts';
 import { CopyInProgressError } from './backup-errors.ts';
@@ -50,6 +50,7 @@ const classOf = {
   overflow: OverflowError,
   out_of_bounds: OutOfBoundsError,
   receipt_expired: ReceiptExpiredError,
+  target_forbidden: TargetForbiddenError,
   duplicate_task: DuplicateTaskError,
   duplicate_request: DuplicateRequestError,
   conflict: ConflictError,

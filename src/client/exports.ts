@@ -21,7 +21,8 @@ export type { Duration } from './checks.ts';
 export type { DeleteOptions, DeletePrefixOptions, KeyValues, Page, PageOptions, SetOptions } from './kv.ts';
 export type { CounterAddOptions, CounterEntry, Counters, CounterSetOptions } from './counters.ts';
 export type { LimitOptions, LimitResult } from './limits.ts';
-export { DuplicateTaskError } from './task-error.ts';
+export { DuplicateTaskError, TargetForbiddenError } from './task-error.ts';
+export type { Flow, FlowLimits, Flows } from './flow.ts';
 export { CopyInProgressError } from './backup-errors.ts';
 export { ConflictError, ScriptFailedError, ScriptRefusedError, ScriptTimeoutError } from './script-errors.ts';
 export { QuotaExceededError } from './quota-error.ts';
@@ -73,11 +74,11 @@ export type {
   CronOptions,
   MakeTaskOptions,
   TaskChanged,
-  TaskInfo,
   TaskListOptions,
   Tasks,
-  TaskState,
+  WebhookSecret,
 } from './task.ts';
+export type { TaskInfo, TaskState } from './task-info.ts';
 export type {
   Moment,
   TaskCancelOperation,
@@ -85,6 +86,8 @@ export type {
   TaskOperation,
   TaskOptions,
   TaskTarget,
+  QueueTaskTarget,
+  HttpTaskTarget,
 } from './task-batch.ts';
 export type { ElectOptions, Leader } from './elections.ts';
 export type { ForceOptions, LockInfo, LockPage, Locks } from './locks.ts';

@@ -14,7 +14,7 @@ type Thing =
   | ''
   | QueueThing
   | TaskThing;
-type TaskThing = 'task' | 'run' | 'pause/task' | 'resume/task';
+type TaskThing = 'task' | 'run' | 'pause/task' | 'resume/task' | 'flow' | 'secret/webhook';
 type QueueThing = 'queue' | 'peek' | 'purge' | 'redrive' | 'pause/queue' | 'resume/queue';
 type Query = Readonly<Record<string, string | number | undefined>>;
 

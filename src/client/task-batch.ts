@@ -1,5 +1,6 @@
 /** What a batch does with tasks, as callers write it. */
 import { ttlMsMax } from '../shared/limits.ts';
+import { taskDeadlineMsMax } from '../shared/task-limits.ts';
 import { anId, durationMs, gotText, integerIf, invalid, secondsIf, type Duration } from './checks.ts';
 import { checkJson } from './json-values.ts';
 import { checkOptions, type NamesOf } from './option-names.ts';
@@ -7,8 +8,27 @@ import { checkOptions, type NamesOf } from './option-names.ts';
 /** A moment: a Date, or milliseconds since the epoch. */
 export type Moment = Date | number;
 
-/** What a task does: it puts a message into a queue, exactly once for each instant. */
-export interface TaskTarget {
+/** What a task does. */
+export type TaskTarget = QueueTaskTarget | HttpTaskTarget;
+
+/** It sends a request, at least once for each instant. `verifyWebhook` of `dragonlock/webhook` verifies it. */
+export interface HttpTaskTarget {
+  /** http: or https:. */
+  readonly url: string;
+  /** Default POST. */
+  readonly method?: 'POST' | 'PUT' | 'PATCH' | 'GET' | 'DELETE' | undefined;
+  /** Such as an Authorization. They are not shown again. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Any JSON. */
+  readonly body?: unknown;
+  /** How long a run may take. Default 30 seconds. */
+  readonly deadline?: Duration | undefined;
+  /** A queue that gets what came of each run: `{ ID, Status, Body, Attempts }`. */
+  readonly resultQueue?: string | undefined;
+}
+
+/** It puts a message into a queue, exactly once for each instant. */
+export interface QueueTaskTarget {
   /** Name of the queue. */
   readonly queue: string;
   /** Any JSON. */
@@ -34,6 +54,10 @@ export interface TaskOptions {
     | undefined;
   /** Of a schedule: what becomes of instants that a downtime or a pause has missed. Default `'latest'`: one run. */
   readonly misfire?: 'latest' | 'skip' | 'all' | undefined;
+  /** Of a schedule with a `url`: what becomes of instants that pass while a run goes on. Default `'skip'`. */
+  readonly overlap?: 'skip' | 'queue' | undefined;
+  /** Tasks of one flow share the limits that `flows.set` has given it. */
+  readonly flowKey?: string | undefined;
   /** An instant that would run later than this is passed over. */
   readonly maxLate?: Duration | undefined;
   /** Of a schedule: no instant is later. */
@@ -45,7 +69,10 @@ export interface TaskOptions {
 }
 
 /** A task of a batch. It has one time at most; without one, it runs now. */
-export interface TaskOperation extends TaskTarget, TaskOptions {
+export type TaskOperation = TaskTarget & TaskOptions & TaskTimes;
+
+/** Name and time of a task. */
+export interface TaskTimes {
   /** Its name: 1 to 512 bytes. There is one task of a name. */
   readonly id: string;
   /** Once, at this moment; in the past: now. */
@@ -81,15 +108,23 @@ export interface TaskMade {
 export const taskOptionNames: NamesOf<TaskOptions> = {
   retry: true,
   misfire: true,
+  overlap: true,
+  flowKey: true,
   maxLate: true,
   until: true,
   replace: true,
   version: true,
 };
-export const targetNames: NamesOf<TaskTarget> = { queue: true, data: true, group: true };
-const operationNames: NamesOf<TaskOperation> = {
-  ...taskOptionNames,
-  ...targetNames,
+const queueNames: NamesOf<QueueTaskTarget> = { queue: true, data: true, group: true };
+const httpNames: NamesOf<HttpTaskTarget> = {
+  url: true,
+  method: true,
+  headers: true,
+  body: true,
+  deadline: true,
+  resultQueue: true,
+};
+const timeNames: NamesOf<TaskTimes> = {
   id: true,
   at: true,
   delay: true,
@@ -97,15 +132,21 @@ const operationNames: NamesOf<TaskOperation> = {
   tz: true,
   every: true,
 };
+
+/** The names that a target of this kind has. */
+export function targetNames(target: TaskTarget): NamesOf<HttpTaskTarget> | NamesOf<QueueTaskTarget> {
+  return 'url' in target ? httpNames : queueNames;
+}
+
 const retryNames = { max: true, min: true, maxDelay: true, factor: true } as const;
 const cancelNames: NamesOf<TaskCancelOperation> = { id: true, version: true };
 const anyTime = { min: 0, max: ttlMsMax };
 
 export function taskToWire(task: TaskOperation, place: string): object {
-  checkOptions(task, operationNames, place.replace(/\.$/, ''));
-  const { id, at, delay, cron, tz, every, queue, data, group } = task;
-  const { retry, misfire, maxLate, until, replace, version } = task;
-  checkJson(data, `${place}data`);
+  const names = { ...targetNames(task), ...taskOptionNames, ...timeNames };
+  checkOptions(task, names, place.replace(/\.$/, ''));
+  const { id, at, delay, cron, tz, every } = task;
+  const { retry, misfire, overlap, flowKey, maxLate, until, replace, version } = task;
   if (retry !== undefined) checkOptions(retry, retryNames, `${place}retry`);
   return {
     ID: anId(id, `${place}id`),
@@ -114,9 +155,9 @@ export function taskToWire(task: TaskOperation, place: string): object {
     Cron: cron,
     TZ: tz,
     Every: every === undefined ? undefined : durationMs(every, `${place}every`, { min: 1000, max: ttlMsMax }) / 1000,
-    Queue: anId(queue, `${place}queue`),
-    Data: data,
-    Group: group === undefined ? undefined : anId(group, `${place}group`),
+    ...targetToWire(task, place),
+    Overlap: overlap,
+    FlowKey: flowKey === undefined ? undefined : anId(flowKey, `${place}flowKey`),
     Retry: retry && {
       Max: integerIf(retry.max, `${place}retry.max`, 0),
       Min: secondsIf(retry.min, `${place}retry.min`, anyTime),
@@ -128,6 +169,28 @@ export function taskToWire(task: TaskOperation, place: string): object {
     Until: secondsOfMoment(until, `${place}until`),
     Replace: replace,
     Version: integerIf(version, `${place}version`, 0),
+  };
+}
+
+function targetToWire(target: TaskTarget, place: string): object {
+  if (!('url' in target)) {
+    const { queue, data, group } = target;
+    checkJson(data, `${place}data`);
+    return {
+      Queue: anId(queue, `${place}queue`),
+      Data: data,
+      Group: group === undefined ? undefined : anId(group, `${place}group`),
+    };
+  }
+  const { url, method, headers, body, deadline, resultQueue } = target;
+  if (body !== undefined) checkJson(body, `${place}body`);
+  return {
+    URL: url,
+    Method: method,
+    Headers: headers,
+    Body: body,
+    Deadline: secondsIf(deadline, `${place}deadline`, { min: 1000, max: taskDeadlineMsMax }),
+    ResultQueue: resultQueue === undefined ? undefined : anId(resultQueue, `${place}resultQueue`),
   };
 }
 

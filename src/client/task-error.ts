@@ -13,3 +13,11 @@ export class DuplicateTaskError extends DragonLockError {
     return this.details['State'] as 'scheduled';
   }
 }
+
+/** A task may not send requests to that host: it is not on the internet, and the server's `tasks.allow` does not name it. */
+export class TargetForbiddenError extends DragonLockError {
+  /** Name of the task. */
+  get id(): string {
+    return String(this.details['ID']);
+  }
+}

@@ -8,6 +8,7 @@ import { checkOptions, type NamesOf } from './option-names.ts';
 import { pathOf } from './paths.ts';
 import { checkCallOptions, type CallOptions, type StoreCalls } from './store-calls.ts';
 import { taskName } from './call-names.ts';
+import { infoOf, type TaskInfo, type TaskState } from './task-info.ts';
 import {
   targetNames,
   taskOptionNames,
@@ -27,47 +28,6 @@ export interface CronOptions extends MakeTaskOptions {
   readonly tz?: string | undefined;
 }
 
-/** `done` and `dead`: it has ended, and is remembered for an hour, or for two weeks. */
-export type TaskState = 'scheduled' | 'paused' | 'done' | 'dead';
-
-/** A task, and how its runs went. Times are milliseconds since the epoch, by the server's clock. */
-export interface TaskInfo {
-  /** Its name. */
-  readonly id: string;
-  /** Changes when it is replaced, and when it ends. */
-  readonly version: number;
-  /** What will become of it. */
-  readonly state: TaskState;
-  /** Its next instant; absent: it has ended. */
-  readonly next?: number;
-  /** Tries of this instant that have failed. */
-  readonly attempts: number;
-  /** Instants that have succeeded. */
-  readonly runs: number;
-  /** Instants that were passed over. */
-  readonly skipped: number;
-  /** Instants that have failed for good. */
-  readonly failed: number;
-  /** Why the last try failed; absent: it did not. */
-  readonly lastError?: string;
-  /** When the last run began. */
-  readonly lastStart?: number;
-  /** When the last run ended. */
-  readonly lastEnd?: number;
-  /** Where it sends a message. */
-  readonly queue: string;
-  /** The group of the message. */
-  readonly group?: string;
-  /** The pattern of its instants. */
-  readonly cron?: string;
-  /** The zone of the pattern. */
-  readonly tz?: string;
-  /** Milliseconds between two instants. */
-  readonly every?: number;
-  /** Absent in lists. */
-  readonly data?: unknown;
-}
-
 /** Options of `tasks.list`. */
 export interface TaskListOptions extends Omit<PageOptions, 'prefix'> {
   /** Only tasks in this state. */
@@ -82,6 +42,16 @@ export interface TaskChanged {
   readonly next: number;
 }
 
+/** The secret that signs requests of tasks. */
+export interface WebhookSecret {
+  /** `whsec_` and base64. */
+  readonly secret: string;
+  /** The one before the last rotation, which signs, too. */
+  readonly old?: string;
+  /** Until when it does, in milliseconds since the epoch. */
+  readonly oldTill?: number;
+}
+
 const makeNames: NamesOf<MakeTaskOptions> = { ...taskOptionNames, signal: true };
 const cronNames: NamesOf<CronOptions> = { ...makeNames, tz: true };
 const cancelNames = { version: true, signal: true } as const;
@@ -90,6 +60,7 @@ const cancelNames = { version: true, signal: true } as const;
 export class Tasks {
   static {
     showCallers(this, 'at', 'after', 'cron', 'every', 'get', 'list', 'cancel', 'pause', 'resume', 'run');
+    showCallers(this, 'secret', 'rotateSecret');
   }
 
   readonly #calls: StoreCalls;
@@ -179,13 +150,30 @@ export class Tasks {
     return this.#change('run', id, options);
   }
 
+  /** The secret that signs requests; it is made when it is first asked for. Needs the scope `admin`. */
+  secret(options?: CallOptions): Promise<WebhookSecret> {
+    return this.#secret('GET', options);
+  }
+
+  /** Makes another secret. For a day requests are signed with both. Needs the scope `admin`. */
+  rotateSecret(options?: CallOptions): Promise<WebhookSecret> {
+    return this.#secret('POST', options);
+  }
+
+  async #secret(method: 'GET' | 'POST', options: CallOptions | undefined): Promise<WebhookSecret> {
+    checkCallOptions(options);
+    const body = await this.#calls.rest(method, pathOf(this.#account, 'secret/webhook', undefined), [], options);
+    const { Secret, Old, OldTillMs } = body as unknown as { Secret: string; Old?: string; OldTillMs?: number };
+    return { secret: Secret, ...(Old !== undefined && { old: Old, oldTill: OldTillMs! }) };
+  }
+
   async #make(
     times: Pick<TaskOperation, 'id' | 'at' | 'delay' | 'cron' | 'tz' | 'every'>,
     target: TaskTarget,
     options: MakeTaskOptions,
   ): Promise<TaskMade> {
     checkOptions(options, makeNames);
-    checkOptions(target, targetNames, 'target');
+    checkOptions(target, targetNames(target), 'target');
     const { signal, ...others } = options;
     const batch = { tasks: [{ ...times, ...target, ...others }] };
     const { tasks } = await this.#calls.batch(batch, { signal, renaming: { 'tasks[0].': '' } });
@@ -203,49 +191,4 @@ export class Tasks {
     const { State, NextMs } = body as unknown as { State: TaskState; NextMs: number };
     return { state: State, next: NextMs };
   }
-}
-
-/** A task as the HTTP API shows it. */
-interface WireTask {
-  readonly ID: string;
-  readonly Version: number;
-  readonly State: TaskState;
-  readonly NextMs?: number;
-  readonly Attempts: number;
-  readonly Runs: number;
-  readonly Skipped: number;
-  readonly Failed: number;
-  readonly LastError?: string;
-  readonly LastStartMs?: number;
-  readonly LastEndMs?: number;
-  readonly Queue: string;
-  readonly Group?: string;
-  readonly Cron?: string;
-  readonly TZ?: string;
-  readonly Every?: number;
-  readonly Data?: unknown;
-}
-
-function infoOf(body: object): TaskInfo {
-  const wire = body as WireTask;
-  const { NextMs, LastError, LastStartMs, LastEndMs, Group, Cron, TZ, Every } = wire;
-  return {
-    id: wire.ID,
-    version: wire.Version,
-    state: wire.State,
-    ...(NextMs !== undefined && { next: NextMs }),
-    attempts: wire.Attempts,
-    runs: wire.Runs,
-    skipped: wire.Skipped,
-    failed: wire.Failed,
-    ...(LastError !== undefined && { lastError: LastError }),
-    ...(LastStartMs !== undefined && { lastStart: LastStartMs }),
-    ...(LastEndMs !== undefined && { lastEnd: LastEndMs }),
-    queue: wire.Queue,
-    ...(Group !== undefined && { group: Group }),
-    ...(Cron !== undefined && { cron: Cron }),
-    ...(TZ !== undefined && { tz: TZ }),
-    ...(Every !== undefined && { every: Every * 1000 }),
-    ...('Data' in wire && { data: wire.Data }),
-  };
 }

@@ -5,6 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { FileJournalSource } from '../journal/file/file-journal-source.ts';
 import type { DurableMessage } from '../journal/journal-wire.ts';
+import { Fences } from '../protocol/epochs.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { SharedRevisions } from '../protocol/wire/revisions.ts';
 import { AccountCounts } from '../router/account-counts.ts';
@@ -13,11 +14,15 @@ import { Router } from '../router/router.ts';
 import { ThreadShardLink } from '../router/shard-link.ts';
 import { PrefixWatches } from '../router/watch/prefix-watches.ts';
 import { assert, unreachable } from '../shared/assert.ts';
-import { systemAfter, systemClock, threadMicros } from '../shared/clock.ts';
+import { systemAfter, systemClock, threadMicros, wallMs } from '../shared/clock.ts';
+import { newWebhookSecret } from '../shared/new-secret.ts';
+import { TargetPolicy } from '../shared/target-policy.ts';
 import { realDisk } from '../shared/disk.ts';
 import type { FrontEndPorts } from '../front-end/ports.ts';
 import type { Config } from '../front-end/config-schema.ts';
 import { ownLimitsOf, type SharedCounters } from '../front-end/shared-counters.ts';
+import { dnsResolver } from './http/resolve.ts';
+import { UndiciSink } from './http/undici-sink.ts';
 import { TaskDispatcher } from './task-dispatcher.ts';
 
 export interface DispatcherThreadData {
@@ -26,7 +31,9 @@ export interface DispatcherThreadData {
   readonly ports: FrontEndPorts;
   readonly revisions: SharedArrayBuffer;
   readonly journalDirectory: string;
-  readonly config: Pick<Config, 'limits' | 'accounts' | 'shards'>;
+  readonly config: Pick<Config, 'limits' | 'accounts' | 'shards' | 'tasks'>;
+  /** Of this start: where the fences of requests begin. */
+  readonly epoch: number;
   readonly counters: Pick<SharedCounters, 'clock' | 'routers' | 'accounts'>;
 }
 
@@ -34,18 +41,20 @@ export type DispatcherFromMain =
   | { readonly kind: 'ping'; readonly id: number }
   /** Run tasks from now on. */
   | { readonly kind: 'start' }
+  /** What was asked for. */
+  | { readonly kind: 'epoch'; readonly epoch: number }
   /** It begins nothing more, and ends once what is under way is recorded. */
   | { readonly kind: 'stop' };
-export type DispatcherToMain = { readonly kind: 'pong'; readonly id: number };
+export type DispatcherToMain = { readonly kind: 'pong'; readonly id: number } | { readonly kind: 'ask-for-epoch' };
 
 /** How long runs may take to end when the server stops. What is not recorded then runs again after the next start. */
 const stopMsMax = 10_000;
 
 assert(parentPort !== null, 'tasks are dispatched in a worker');
 const main = parentPort;
-const { index, ports, config, counters, revisions: memory, journalDirectory } = workerData as DispatcherThreadData;
-const { limits, shards } = config;
-const revisions = new SharedRevisions(memory);
+const { index, ports, config, counters, epoch, ...given } = workerData as DispatcherThreadData;
+const { limits, shards, tasks } = config;
+const revisions = new SharedRevisions(given.revisions);
 const counts = new RouterCounts(
   counters.routers,
   shards,
@@ -59,16 +68,37 @@ const router = new Router({
     (port, shard) => new ThreadShardLink(port, new ReplyCredit(ports.credit, index * shards + shard)),
   ),
   // Nobody watches here.
-  prefixWatches: new PrefixWatches({ ...common, source: new FileJournalSource(realDisk, journalDirectory) }),
+  prefixWatches: new PrefixWatches({ ...common, source: new FileJournalSource(realDisk, given.journalDirectory) }),
   journalStats: () => Promise.reject(new Error('a dispatcher counts nothing')),
 });
 ports.journal?.on('message', ({ durable }: DurableMessage) => router.advance(durable));
+const fences = new Fences(epoch);
+let isAsked = false;
+const sink = new UndiciSink({
+  policy: new TargetPolicy(tasks.allow),
+  resolve: dnsResolver(),
+  after: systemAfter,
+});
 const dispatcher = new TaskDispatcher({
   router,
   shards,
   clock: systemClock(counters.clock),
   after: systemAfter,
   meter: threadMicros,
+  wall: wallMs,
+  sink,
+  newSecret: newWebhookSecret,
+  parallel: tasks.parallel,
+  accountParallel: tasks.account_parallel,
+  fences: {
+    next() {
+      if (fences.low && !isAsked) {
+        isAsked = true;
+        main.postMessage({ kind: 'ask-for-epoch' } satisfies DispatcherToMain);
+      }
+      return fences.next();
+    },
+  },
 });
 
 main.on('message', (message: DispatcherFromMain) => {
@@ -77,6 +107,9 @@ main.on('message', (message: DispatcherFromMain) => {
       return main.postMessage({ kind: 'pong', id: message.id } satisfies DispatcherToMain);
     case 'start':
       return dispatcher.start();
+    case 'epoch':
+      isAsked = false;
+      return fences.add(message.epoch);
     case 'stop':
       return void stop();
     default:
@@ -86,6 +119,7 @@ main.on('message', (message: DispatcherFromMain) => {
 
 async function stop(): Promise<void> {
   await dispatcher.stop(stopMsMax);
+  sink.close();
   for (const port of ports.shards) port.close();
   ports.journal?.close();
   main.close();

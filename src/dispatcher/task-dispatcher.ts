@@ -1,23 +1,19 @@
 /**
  * Runs the tasks that are due. It asks each shard for them, which answers once there are some, and commits what comes of
- * each run, if the task is still as it was. A message to a queue is part of that commit: it is sent exactly once. What is
- * under way is known in memory only: whatever has not been recorded is due again after a start.
+ * each run, if the task is still as it was. A message to a queue is part of that commit: it is sent exactly once. A request
+ * is sent before, so it may be sent again after a crash. What is under way is known in memory only: whatever has not been
+ * recorded is due again after a start.
  *
- *   told by a shard ──► in line, by account ──► running ──► recorded
+ *   told by a shard ──► in line, by account and flow ──► running ──► recorded
  *                           └──too many of one account──► put off by a minute
  *
- * Accounts have their turns one after the other, and each may run so many at once. A shard is not asked for more while too
- * many stand in line.
+ * Accounts have their turns one after the other, and each may run so many at once: the fewer places are left, the fewer
+ * of them an account may have, so that some are left for others. A shard is not asked for more while too many stand in line.
  */
-import type { ErrorCode } from '../protocol/errors.ts';
 import { accountId, type AccountId } from '../protocol/ids.ts';
-import type { Batch } from '../protocol/operations/operations.ts';
-import type { TaskDefinition, TaskState } from '../protocol/operations/task-definition.ts';
 import type { DueTask, DueTasks } from '../protocol/operations/task-calls.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { Router } from '../router/router.ts';
-import type { After, Clock } from '../shared/clock.ts';
-import { FairQueue } from '../shared/fair-queue.ts';
 import {
   accountDueBytesMax,
   accountDueMax,
@@ -25,69 +21,44 @@ import {
   dueBytesMax,
   dueMax,
   duePageBytesMax,
-  taskPutOffMs,
   taskRunsMax,
 } from '../shared/task-limits.ts';
-import { dueMove, failed, succeeded, type MovedTask } from './task-moves.ts';
+import { definitionOf, stateOf, type AccountLane, type Due, type Work } from './due-task.ts';
+import { Flows } from './flows.ts';
+import { Secrets, type SecretsOptions } from './secrets.ts';
+import { TaskLines } from './task-lines.ts';
+import { againMs, TaskRuns, type RunDone, type TaskRunsOptions } from './task-runs.ts';
 
-export interface TaskDispatcherOptions {
+export interface TaskDispatcherOptions extends Omit<TaskRunsOptions, 'secrets'>, Pick<SecretsOptions, 'newSecret'> {
   readonly router: Pick<Router, 'request' | 'dueTasks'>;
   readonly shards: number;
-  readonly clock: Clock;
-  readonly after: After;
   /** Returns the microseconds that this thread has worked, since an arbitrary moment. */
   readonly meter: () => number;
+  /** Requests under way at once, of all accounts and of one. */
+  readonly parallel: number;
+  readonly accountParallel: number;
 }
-
-/** A task that is due. */
-interface Due {
-  readonly name: string;
-  readonly account: AccountId;
-  readonly id: string;
-  readonly version: number;
-  readonly state: string;
-  readonly definition: string;
-  readonly bytes: number;
-  readonly lane: AccountLane;
-  /** It was told again meanwhile, in another version. */
-  newer?: DueTask;
-}
-
-interface AccountLane {
-  readonly account: AccountId;
-  /** In line and running. */
-  count: number;
-  bytes: number;
-  running: number;
-}
-
-/** After a refusal that has nothing to do with the task. */
-const againMs = 1000;
-const transient: ReadonlySet<string> = new Set<ErrorCode>([
-  'overloaded',
-  'draining',
-  'disk_full',
-  'rate_limited',
-  'too_many_waiters',
-  'request_in_progress',
-  'account_deleting',
-  'internal',
-]);
 
 export class TaskDispatcher {
   readonly #options: TaskDispatcherOptions;
-  readonly #line = new FairQueue<Due>();
+  readonly #lines = new TaskLines();
   readonly #known = new Map<string, Due>();
   readonly #lanes = new Map<AccountId, AccountLane>();
+  readonly #flows: Flows;
+  readonly #runs: TaskRuns;
+  /** Flows that wait for the end of a run, each with a task of each of its lines. */
+  readonly #waiting = new Map<string, Due[]>();
   /** Shards that are not asked because too many stand in line. */
   readonly #unasked = new Set<number>();
+  readonly #running: Record<Work, number> = { commit: 0, send: 0 };
   #bytes = 0;
-  #running = 0;
   #stopped = false;
   #idle: (() => void) | undefined;
 
   constructor(options: TaskDispatcherOptions) {
     this.#options = options;
+    this.#flows = new Flows(options.router, options.clock);
+    this.#runs = new TaskRuns({ ...options, secrets: new Secrets(options) });
   }
 
   /** How many tasks it has in memory. */
@@ -102,7 +73,7 @@ export class TaskDispatcher {
   /** Begins nothing more. Resolves when what is under way is recorded, or after `waitMs`. */
   async stop(waitMs: number): Promise<void> {
     this.#stopped = true;
-    if (this.#running === 0) return;
+    if (this.#isIdle) return;
     await new Promise<void>((resolve) => {
       const cancel = this.#options.after(waitMs, resolve);
       this.#idle = () => {
@@ -112,9 +83,17 @@ export class TaskDispatcher {
     });
   }
 
+  get #isIdle(): boolean {
+    return this.#running.commit + this.#running.send === 0;
+  }
+
+  get #isFull(): boolean {
+    return this.#bytes >= dueBytesMax || this.#known.size >= dueMax;
+  }
+
   #ask(shard: number): void {
     if (this.#stopped) return;
-    if (this.#bytes >= dueBytesMax || this.#known.size >= dueMax) {
+    if (this.#isFull) {
       this.#unasked.add(shard);
       return;
     }
@@ -134,120 +113,135 @@ export class TaskDispatcher {
   }
 
   #take(task: DueTask): void {
-    const [account, id, version, state, definition] = task;
-    const name = `${account}\0${id}`;
-    const known = this.#known.get(name);
+    const [account, id, version] = task;
+    const known = this.#known.get(`${account}\0${id}`);
     if (known !== undefined) {
-      if (known.version !== version) known.newer = task;
-      return;
+      if (known.version === version) return;
+      known.newer = task;
+      // Its line may be shut, and what is new may stand in another one.
+      if (!known.waits) return;
+      this.#lines.drop(known);
+      this.#forget(known);
     }
-    const bytes = 2 * (id.length + state.length + definition.length) + 500;
-    const lane = this.#laneOf(accountId(account));
-    const due = { name, account: lane.account, id, version, state, definition, bytes, lane };
-    this.#known.set(name, due);
-    this.#bytes += bytes;
+    const due = dueOf(task, this.#laneOf(accountId(account)));
+    const { lane, bytes } = due;
     const isTooMuch = lane.count >= accountDueMax || lane.bytes >= accountDueBytesMax;
+    this.#known.set(due.name, due);
+    this.#bytes += bytes;
     lane.count += 1;
     lane.bytes += bytes;
-    if (isTooMuch) this.#putOff(due);
-    else this.#line.push(account, due);
+    if (!isTooMuch) return this.#lines.push(due);
+    this.#enter(due);
+    this.#runs.putOff(due, this.#done(due));
   }
 
   #laneOf(account: AccountId): AccountLane {
     let lane = this.#lanes.get(account);
-    if (lane === undefined) this.#lanes.set(account, (lane = { account, count: 0, bytes: 0, running: 0 }));
+    if (lane === undefined) {
+      lane = { account, count: 0, bytes: 0, running: { commit: 0, send: 0 } };
+      this.#lanes.set(account, lane);
+    }
     return lane;
   }
 
   #pump(): void {
-    const { meter } = this.#options;
-    this.#line.releaseWaiting();
-    while (!this.#stopped && this.#running < taskRunsMax) {
-      const due = this.#line.take(false, ({ lane }) => lane.running >= accountTaskRunsMax);
-      if (due === undefined) return;
+    const { meter, counts } = this.#options;
+    this.#lines.releaseWaiting();
+    while (!this.#stopped) {
+      const due = this.#lines.take((lane, work) => this.#mayBegin(lane, work));
+      if (due === undefined) break;
       const before = meter();
       this.#begin(due);
-      this.#line.charge(meter() - before, false);
+      this.#lines.charge(meter() - before);
     }
+    counts?.inLine(this.#known.size, this.#running.send);
+  }
+
+  #mayBegin({ running }: AccountLane, work: Work): boolean {
+    if (work === 'commit') return this.#running.commit < taskRunsMax && running.commit < accountTaskRunsMax;
+    const { parallel, accountParallel } = this.#options;
+    const left = parallel - this.#running.send;
+    return left > 0 && running.send < Math.min(accountParallel, Math.max(1, Math.floor(left / 2)));
   }
 
   #begin(due: Due): void {
-    const now = this.#options.clock.now();
-    const definition = definitionOf(due);
-    const move = dueMove(definition, stateOf(due), now);
-    if ('moved' in move) return this.#commit(due, { moved: move.moved }, (reply) => this.#recorded(due, reply));
-    const moved = succeeded(definition, move.state, now, now);
-    this.#commit(due, { moved, enqueue: definition.target }, (reply) => {
-      const { outcome, body } = reply;
-      if (outcome === 'ok' || transient.has(outcome) || isOutdated(body)) return this.#recorded(due, reply);
-      const { Message, Quota } = JSON.parse(body) as { readonly Message: string; readonly Quota?: string };
-      // The store of the server is full, and not a quota of the account.
-      if (outcome === 'quota_exceeded' && Quota === undefined) return this.#recorded(due, reply);
-      const run = { startMs: now, now: this.#options.clock.now(), error: Message, salt: due.name };
-      this.#commit(due, { moved: failed(definition, move.state, run) }, (recorded) => this.#recorded(due, recorded));
+    const { account, flow } = due;
+    this.#enter(due);
+    if (flow === undefined) return this.#runs.begin(due, this.#done(due));
+    // One question at a time: the others of the flow wait for it.
+    this.#lines.shut(due);
+    this.#flows.ask(account, flow, (verdict) => {
+      if (verdict === 'begins') {
+        this.#lines.open(due);
+        this.#runs.begin(due, this.#done(due, flow));
+        return this.#pump();
+      }
+      this.#lines.pushFirst(due);
+      this.#leave(due);
+      if (verdict === 'waits-for-end') this.#waitForEnd(due, flow);
+      else this.#options.after(verdict.waitsMs, () => this.#reopen(due));
     });
   }
 
-  #putOff(due: Due): void {
-    const till = this.#options.clock.now() + taskPutOffMs;
-    this.#commit(due, { moved: { state: stateOf(due), till } }, (reply) => this.#recorded(due, reply));
-  }
-
-  #commit(
-    due: Due,
-    { moved, enqueue }: { readonly moved: MovedTask; readonly enqueue?: TaskDefinition['target'] },
-    done: (reply: Reply) => void,
-  ): void {
-    const { account, id, version, lane } = due;
-    const taskEnd = [{ key: id, version, ...moved }];
-    const sent =
-      enqueue === undefined
-        ? {}
-        : {
-            enqueue: [
-              {
-                key: enqueue.queue,
-                data: enqueue.data,
-                ...(enqueue.group !== undefined && { group: enqueue.group }),
-                delayMs: 0,
-                ttlMs: 0,
-                priority: 0,
-              },
-            ],
-          };
-    const batch: Batch = { kind: 'batch', account, format: 'batch', ...sent, taskEnd };
-    this.#running += 1;
-    lane.running += 1;
-    const deliver = (reply: Reply): void => {
-      this.#running -= 1;
-      lane.running -= 1;
-      done(reply);
-      if (this.#running === 0) this.#idle?.();
-    };
-    this.#options.router.request(batch, { disconnected: false, deliver });
-  }
-
-  /** What came of a task is on disk, or was refused. */
-  #recorded(due: Due, { outcome, body }: Reply): void {
-    // What is neither recorded nor outdated is tried again: nobody else will tell of it.
-    if (outcome !== 'ok' && !isOutdated(body)) {
-      this.#options.after(againMs, () => {
-        if (due.newer === undefined) this.#line.push(due.account, due);
-        else {
-          this.#forget(due);
-          this.#take(due.newer);
-        }
-        this.#pump();
-      });
-      return;
-    }
-    this.#forget(due);
-    if (due.newer !== undefined) this.#take(due.newer);
+  #reopen(due: Due): void {
+    this.#lines.open(due);
     this.#pump();
-    if (this.#bytes >= dueBytesMax || this.#known.size >= dueMax) return;
+  }
+
+  /** Takes a place of its account, until it is recorded or put back. */
+  #enter({ work, lane }: Due): void {
+    this.#running[work] += 1;
+    lane.running[work] += 1;
+  }
+
+  #leave({ work, lane }: Due): void {
+    this.#running[work] -= 1;
+    lane.running[work] -= 1;
+    if (this.#isIdle) this.#idle?.();
+  }
+
+  /** @param flow whose limits it has kept */
+  #done(due: Due, flow?: string): RunDone {
+    return (how) => {
+      this.#leave(due);
+      if (flow !== undefined) this.#flowEnded(due, flow);
+      // Nobody else will tell of it.
+      if (how === 'again') this.#options.after(againMs, () => this.#again(due));
+      else this.#recorded(due);
+    };
+  }
+
+  #again(due: Due): void {
+    if (due.newer === undefined) this.#lines.push(due);
+    else this.#renew(due, due.newer);
+    this.#pump();
+  }
+
+  #recorded(due: Due): void {
+    if (due.newer === undefined) this.#forget(due);
+    else this.#renew(due, due.newer);
+    this.#pump();
+    if (this.#isFull) return;
     const unasked = [...this.#unasked];
     this.#unasked.clear();
     for (const shard of unasked) this.#ask(shard);
+  }
+
+  #waitForEnd(due: Due, flow: string): void {
+    const name = `${due.account}\0${flow}`;
+    this.#waiting.set(name, [...(this.#waiting.get(name) ?? []), due]);
+  }
+
+  #flowEnded({ account }: Due, flow: string): void {
+    const name = `${account}\0${flow}`;
+    this.#flows.ended(account, flow);
+    for (const due of this.#waiting.get(name) ?? []) this.#lines.open(due);
+    this.#waiting.delete(name);
+  }
+
+  #renew(due: Due, newer: DueTask): void {
+    this.#forget(due);
+    this.#take(newer);
   }
 
   #forget({ name, bytes, lane }: Due): void {
@@ -259,16 +253,20 @@ export class TaskDispatcher {
   }
 }
 
-function stateOf({ state }: Due): TaskState {
-  return JSON.parse(state) as TaskState;
-}
-
-function definitionOf({ definition }: Due): TaskDefinition {
-  return (JSON.parse(definition) as { readonly definition: TaskDefinition }).definition;
-}
-
-/** The task has changed, or is gone, since the dispatcher was told of it. */
-function isOutdated(body: string): boolean {
-  const { Failed = [] } = JSON.parse(body || '{}') as { readonly Failed?: readonly { readonly Field: string }[] };
-  return Failed.some(({ Field }) => Field.startsWith('taskEnd'));
+function dueOf([account, id, version, state, definition]: DueTask, lane: AccountLane): Due {
+  const { target, flow } = definitionOf({ definition });
+  const isAsked = stateOf({ state }).asked === true;
+  return {
+    name: `${account}\0${id}`,
+    account: lane.account,
+    id,
+    version,
+    state,
+    definition,
+    bytes: 2 * (id.length + state.length + definition.length) + 500,
+    lane,
+    work: target.kind === 'http' ? 'send' : 'commit',
+    ...(flow !== undefined && !isAsked && { flow }),
+    waits: false,
+  };
 }

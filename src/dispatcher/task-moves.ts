@@ -58,55 +58,75 @@ function passOver(
   return follow(definition, { ...state, skipped: state.skipped + count }, instant);
 }
 
-/** @param startMs when the run began */
-export function succeeded(definition: TaskDefinition, state: TaskState, startMs: number, now: number): MovedTask {
-  const { lastError: _, ...rest } = state;
-  const ran = { ...rest, attempts: 0, runs: state.runs + 1, lastStartMs: startMs, lastEndMs: now };
-  return followAfterTries(definition, ran, state, now);
-}
-
-export interface FailedRun {
+export interface EndedRun {
+  /** When it began. */
   readonly startMs: number;
   readonly now: number;
+}
+
+export function succeeded(definition: TaskDefinition, state: TaskState, { startMs, now }: EndedRun): MovedTask {
+  const { lastError: _, asked: _asked, ...rest } = state;
+  const ran = { ...rest, attempts: 0, runs: state.runs + 1, lastStartMs: startMs, lastEndMs: now };
+  return followRun(definition, ran, state, { startMs, now });
+}
+
+export interface FailedRun extends EndedRun {
   readonly error: string;
+  /** It is not tried again before this time. */
+  readonly notBeforeMs?: number;
   /** Spreads retries: any text of the task. */
   readonly salt: string;
 }
 
 export function failed(definition: TaskDefinition, state: TaskState, run: FailedRun): MovedTask {
-  const { startMs, now, error, salt } = run;
+  const { now, salt, notBeforeMs = 0 } = run;
   const { retry } = definition;
-  const attempts = state.attempts + 1;
-  const tried = {
-    ...state,
-    attempts,
-    lastStartMs: startMs,
-    lastEndMs: now,
-    lastError: Buffer.from(error).subarray(0, taskErrorBytesMax).toString().replace(/�+$/, ''),
-  };
+  const tried = triedOnce(state, run);
+  const { attempts } = tried;
   if (attempts > retry.max) {
     const lost = { ...tried, failed: state.failed + 1 };
     return definition.schedule === undefined
       ? { state: lost, ended: 'dead' }
-      : followAfterTries(definition, { ...lost, attempts: 0 }, tried, now);
+      : followRun(definition, { ...lost, attempts: 0 }, tried, run);
   }
   if (state.paused === true) return { state: tried, till: 0 };
   const plain = Math.min(retry.maxMs, retry.minMs * retry.factor ** (attempts - 1));
   // Tasks that failed together do not come again together: ± 10 %.
   const spread = 0.9 + 0.2 * fractionOf(`${salt}\0${attempts}`);
-  return { state: tried, till: now + Math.round(plain * spread) };
+  return { state: tried, till: Math.max(now + Math.round(plain * spread), notBeforeMs) };
 }
 
-/** Instants that passed while an earlier one was tried again are passed over. */
-function followAfterTries(
+/** Whoever was asked says that the task is wanted no more. */
+export function gone(state: TaskState, run: FailedRun): MovedTask {
+  return { state: { ...triedOnce(state, run), failed: state.failed + 1 }, ended: 'dead' };
+}
+
+function triedOnce(state: TaskState, { startMs, now, error }: FailedRun): TaskState {
+  const { asked: _, ...rest } = state;
+  const lastError = Buffer.from(error)
+    .subarray(0, taskErrorBytesMax)
+    .toString()
+    .replace(/\uFFFD+$/, '');
+  return { ...rest, attempts: state.attempts + 1, lastStartMs: startMs, lastEndMs: now, lastError };
+}
+
+/**
+ * Instants that passed while the run went on, or while an earlier one was tried again, are passed over; with Overlap "queue"
+ * the latest of them has its run. Those that had passed before are up to Misfire.
+ */
+function followRun(
   definition: TaskDefinition,
   state: TaskState,
   { next: instant, attempts }: TaskState,
-  now: number,
+  { startMs, now }: EndedRun,
 ): MovedTask {
-  const { schedule, misfire } = definition;
-  if (schedule === undefined || attempts === 0 || misfire === 'all' || instant > now)
+  const { schedule, misfire, overlap } = definition;
+  if (schedule === undefined || overlap === 'queue' || misfire === 'all' || instant > now)
     return follow(definition, state, instant);
+  // What the first try did not pass over came while the run went on, or between two tries.
+  const from = attempts === 0 ? startMs : instant;
+  const next = nextInstant(schedule, instant, state);
+  if (next === undefined || next > now || (attempts === 0 && next <= from)) return moveTo(definition, state, next);
   const missed = missedInstants(schedule, { dueMs: instant, nowMs: now, most: missedCountMax }, state);
   return moveTo(definition, { ...state, skipped: state.skipped + missed.count }, missed.next);
 }

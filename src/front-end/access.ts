@@ -110,6 +110,7 @@ export interface NeededScopes {
   readonly write: boolean;
   readonly force: boolean;
   readonly admin: boolean;
+  readonly task: boolean;
   readonly script: boolean;
 }
 
@@ -122,6 +123,7 @@ export function requireScopes(access: Access, command: Command): NeededScopes {
   const needed = scopesOf(command);
   if (needed.force) requireScope(access, 'force', 'Unlocking without its fencing token or owner');
   if (needed.admin) requireScope(access, 'admin', 'Administering the account');
+  if (needed.task) requireScope(access, 'task', 'A task that sends requests');
   if (needed.script) requireScope(access, 'script', 'Storing scripts');
   if (needed.write) requireScope(access, 'write', 'Writing');
   if (needed.read) requireScope(access, 'read', 'Reading');
@@ -129,7 +131,7 @@ export function requireScopes(access: Access, command: Command): NeededScopes {
 }
 
 export function scopesOf(command: Command): NeededScopes {
-  const needed = { read: false, write: false, force: false, admin: false, script: false };
+  const needed = { read: false, write: false, force: false, admin: false, task: false, script: false };
   if (command.kind !== 'batch') {
     needed[specOf(command).scope(command as never)] = true;
     return needed;
@@ -143,6 +145,7 @@ export function scopesOf(command: Command): NeededScopes {
     }
   }
   if (command.idempotency !== undefined && !needed.script) needed.write = true;
-  if (!needed.write && !needed.force && !needed.admin && !needed.script) needed.read = true;
+  const { write, force, admin, task, script } = needed;
+  if (!write && !force && !admin && !task && !script) needed.read = true;
   return needed;
 }

@@ -9,7 +9,7 @@ import type { Access } from './access.ts';
 
 /** Adds an entry of the audit log to a batch that needs one. Call it last: who asks is no part of what is asked. */
 export function audited(batch: Batch, { name: who }: Pick<Access, 'name'>, from: string | undefined): Batch {
-  const { unlock, queueChange, wipe } = batch;
+  const { unlock, queueChange, taskSetting, wipe } = batch;
   const by = { who, from: from ?? '' };
   if (unlock !== undefined && unlockScope(unlock) === 'force') {
     const { id: subject, reason } = unlock;
@@ -22,6 +22,8 @@ export function audited(batch: Batch, { name: who }: Pick<Access, 'name'>, from:
     return { ...batch, audit };
   }
   if (wipe !== undefined) return { ...batch, audit: { action: 'account.delete', subject: batch.account, ...by } };
+  if (taskSetting !== undefined && taskSetting.change !== 'secret.get')
+    return { ...batch, audit: { action: taskSetting.change, subject: taskSetting.key, ...by } };
   if (queueChange === undefined) return batch;
   return { ...batch, audit: { action: `queue.${queueChange.change}`, subject: queueChange.key, ...by } };
 }

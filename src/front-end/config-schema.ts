@@ -11,6 +11,7 @@ import type { Listen } from './listen.ts';
 import type { MachinesConfig } from './machines.ts';
 import { machinesDefaults, machinesSchema } from './machines-schema.ts';
 import { logDefaults, logSchema, type LogSettings } from './request-log-settings.ts';
+import { taskDefaults, tasksSchema, type TaskSettings } from './tasks-schema.ts';
 import { scriptsDefaults, scriptsSchema, type ScriptSettings } from './script-settings.ts';
 import { tlsDefaults, tlsSchema, type TlsFiles } from './tls-schema.ts';
 import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Limits } from '../shared/limits.ts';
@@ -18,7 +19,7 @@ import { defaultLimits, replyBytesMax, segmentBytesMax, segmentBytesMin, type Li
 const mib = 1024 * 1024;
 const closed = { additionalProperties: false };
 
-export const scopes = ['read', 'write', 'force', 'script', 'admin', 'operator'] as const;
+export const scopes = ['read', 'write', 'force', 'task', 'script', 'admin', 'operator'] as const;
 export type Scope = (typeof scopes)[number];
 
 const tokenSchema = Type.Object(
@@ -182,6 +183,7 @@ export const configSchema = Type.Object(
       ),
     ),
     backup: Type.Optional(backupSchema),
+    tasks: tasksSchema,
     machines: Type.Optional(machinesSchema),
     log: logSchema,
   },
@@ -254,6 +256,7 @@ export interface Config {
   readonly scripts: ScriptSettings;
   readonly journal: { readonly segment_bytes: number; readonly keep_bytes: number };
   readonly backup: BackupSettings;
+  readonly tasks: TaskSettings;
   readonly machines: MachinesConfig;
   readonly log: LogSettings;
 }
@@ -287,6 +290,7 @@ export const configDefaults = {
   scripts: scriptsDefaults,
   journal: { segment_bytes: 64 * mib, keep_bytes: 256 * mib },
   backup: backupDefaults,
+  tasks: taskDefaults,
   machines: machinesDefaults,
   log: logDefaults,
 } as const satisfies Required<ConfigFile>;

@@ -19,12 +19,18 @@ const fingerprintChars = 22;
 /**
  * Digests the operations, not the text of the body: spaces, and a list of one without brackets, make no difference. Nor
  * does the format of the reply: a retry through another call, or another front end, is the same request. Nor does the
- * first instant of a cron pattern, which is another one when the retry comes later.
+ * first instant of a cron pattern, which is another one when the retry comes later, or a secret that was made up for it.
  */
 function fingerprintOf(batch: Batch): string {
   const tasks = batch.tasks?.map((task) =>
     task.definition.schedule === undefined ? task : { ...task, atMs: undefined },
   );
-  const asked = tasks === undefined ? { ...batch, format: undefined } : { ...batch, format: undefined, tasks };
+  const { taskSetting } = batch;
+  const asked = {
+    ...batch,
+    format: undefined,
+    ...(tasks !== undefined && { tasks }),
+    ...(taskSetting !== undefined && { taskSetting: { ...taskSetting, candidate: undefined } }),
+  };
   return hash('sha256', JSON.stringify(asked), 'base64url').slice(0, fingerprintChars);
 }

@@ -128,7 +128,14 @@ async function run(config: Config): Promise<void> {
   const { boot: counted, replayed } = await threads.start();
   await frontEnds.serve(threads, opened.journalDirectory, counted.restored);
   const passed = await frontEnds.open();
-  const tasks = startTasks({ config: { ...config, limits }, opened, threads, counters, onFatal: goDown });
+  const tasks = startTasks({
+    config: { ...config, limits },
+    opened,
+    threads,
+    counters,
+    epoch: counted.epoch,
+    onFatal: goDown,
+  });
   if (!tasks.areRun) log.warn('This is a restored backup that was not adopted: it runs no tasks');
   const url = urls[0] ?? passed.urls[0] ?? 'no address';
   const startMs = Math.round(performance.now() - started);

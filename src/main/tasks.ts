@@ -18,6 +18,8 @@ export interface TasksOptions {
   readonly isOwner: () => boolean;
   readonly every: Every;
   readonly onFatal: (error: unknown) => void;
+  /** Takes another epoch, see protocol/epochs.ts. */
+  readonly takeEpoch: () => Promise<number>;
 }
 
 const adoptedEveryMs = 5000;
@@ -28,7 +30,7 @@ export class Tasks {
   readonly #link: WorkerLink<DispatcherFromMain, DispatcherToMain>;
   #endWait: () => void = () => undefined;
 
-  constructor({ data, isOwner, every, onFatal }: TasksOptions) {
+  constructor({ data, isOwner, every, onFatal, takeEpoch }: TasksOptions) {
     const { shards, journal } = data.ports;
     this.#link = new WorkerLink({
       url: workerUrls.dispatcher,
@@ -36,6 +38,7 @@ export class Tasks {
       workerData: data,
       ports: [...shards, ...(journal === undefined ? [] : [journal])],
       onFatal,
+      onMessage: () => void takeEpoch().then((epoch) => this.#link.send({ kind: 'epoch', epoch })),
     });
     this.areRun = isOwner();
     if (this.areRun) this.#link.send({ kind: 'start' });
@@ -64,12 +67,13 @@ export interface TasksParts {
   readonly opened: OpenedDataDirectory;
   readonly threads: Threads;
   readonly counters: SharedCounters;
+  readonly epoch: number;
   readonly onFatal: (error: unknown) => void;
 }
 
 /** Starts the dispatcher of a server that serves. */
-export function startTasks({ config, opened, threads, counters, onFatal }: TasksParts): Tasks {
-  const { limits, accounts, shards } = config;
+export function startTasks({ config, opened, threads, counters, epoch, onFatal }: TasksParts): Tasks {
+  const { limits, accounts, shards, tasks } = config;
   const { clock, routers, accounts: accountCounts } = counters;
   return new Tasks({
     data: {
@@ -77,12 +81,14 @@ export function startTasks({ config, opened, threads, counters, onFatal }: Tasks
       ports: threads.dispatcher,
       revisions: threads.revisions,
       journalDirectory: opened.journalDirectory,
-      config: { limits, accounts, shards },
+      config: { limits, accounts, shards, tasks },
+      epoch,
       counters: { clock, routers, accounts: accountCounts },
     },
     isOwner: () => ownsTasks(config.data_dir, opened),
     every: systemEvery,
     onFatal,
+    takeEpoch: () => threads.takeEpoch(),
   });
 }
 

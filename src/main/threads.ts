@@ -155,9 +155,14 @@ export class Threads {
 
   /** Gives a shard more fences for its mutexes, see `protocol/epochs.ts`. */
   async #sendEpoch(shard: number): Promise<void> {
+    this.#shards[shard]!.link.send({ kind: 'epoch', epoch: await this.takeEpoch() });
+  }
+
+  /** Takes the next epoch. It is durable. */
+  async takeEpoch(): Promise<number> {
     const taken = await this.#shards[bootShard(this.#shards.length)]!.link.ask('take-epoch');
     assert(taken.kind === 'epoch-taken', 'a question for an epoch is answered with one');
-    this.#shards[shard]!.link.send({ kind: 'epoch', epoch: taken.epoch });
+    return taken.epoch;
   }
 
   /** Every shard takes over other quotas. */

@@ -48,6 +48,12 @@ export const errorCodes = {
     retryable: false,
     meaning: 'A message is not out under this Lock any more; `Why` says what became of it.',
   },
+  target_forbidden: {
+    status: 403,
+    retryable: false,
+    meaning:
+      'A task may not send requests to this address: it is not on the internet, and `tasks.allow` does not name it.',
+  },
   duplicate_task: {
     status: 409,
     retryable: false,

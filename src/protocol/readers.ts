@@ -27,6 +27,7 @@ export const kindReaders = {
   deletion: 1,
   task: 1,
   taskState: 1,
+  taskSetting: 1,
   script: 1,
 } as const satisfies Record<keyof typeof kinds, number>;
 

@@ -32,6 +32,7 @@ export const kinds = {
   deletion: 0x78, // x: accounts that are being deleted
   task: 0x74, // t: what a task is to do, or how it ended
   taskState: 0x75, // u: when a task falls due; of tasks that have not ended
+  taskSetting: 0x77, // w: the secret of webhooks, and flows
 } as const;
 
 export type Kind = (typeof kinds)[keyof typeof kinds];

@@ -57,6 +57,11 @@ export function httpDate(unixMs: number): string {
   return new Date(unixMs).toUTCString();
 }
 
+/** Returns what `httpDate` has written; NaN: it is no date. */
+export function parseHttpDate(text: string): number {
+  return Date.parse(text);
+}
+
 /** A moment for libraries that want one. */
 export function dateOf(ms: number): Date {
   return new Date(ms);

@@ -34,3 +34,26 @@ export const madeUpMax = 1000;
 export const missedCountMax = 100;
 /** Misfire "skip" passes over what is later than this. */
 export const misfireGraceMs = 60 * 1000;
+/** Of the URL of a target. */
+export const taskUrlBytesMax = 2048;
+export const taskHeadersMax = 32;
+export const taskHeaderBytesMax = 8 * 1024;
+/** How long a run may take. */
+export const taskDeadlineMsMin = 1000;
+export const taskDeadlineMsMax = 1_800_000;
+export const taskDeadlineMs = 30_000;
+/** Bytes of an answer that are read, and kept. */
+export const answerReadBytesMax = 64 * 1024;
+export const answerKeptBytesMax = 1024;
+/** An answer may ask for no longer delay. */
+export const retryAfterMsMax = 60 * 60 * 1000;
+/** How long the secret before the last rotation still signs. */
+export const oldSecretMs = 24 * 60 * 60 * 1000;
+/** No connection to a target lives longer. */
+export const targetConnectionMs = 60 * 1000;
+export const flowKeyBytesMax = 256;
+export const flowRateMax = 1_000_000;
+export const flowPerMsMax = 24 * 60 * 60 * 1000;
+export const flowParallelMax = 256;
+/** How often a flow that is paused is looked at, while tasks stand in its line. */
+export const pausedFlowMs = 1000;

@@ -51,7 +51,7 @@ test('instants that pass while an earlier one is tried again are passed over, an
   const move = dueMove(definition, tried, now + 150_000);
   assert.ok('instant' in move);
   assert.equal(move.instant, now);
-  const { state, till } = succeeded(definition, move.state, now + 150_000, now + 150_000);
+  const { state, till } = succeeded(definition, move.state, { startMs: now + 150_000, now: now + 150_000 });
   assert.deepEqual([state.attempts, state.runs, state.skipped, till], [0, 1, 2, now + 180_000]);
 });
 
@@ -60,14 +60,14 @@ test('a run that was asked for ahead of time is that of the next instant', () =>
   const early = { ...newTaskState(now + 30_000), fromMs: now - 30_000 };
   const move = dueMove(definition, early, now);
   assert.ok('instant' in move);
-  const { till } = succeeded(definition, move.state, now, now);
+  const { till } = succeeded(definition, move.state, { startMs: now, now: now });
   assert.equal(till, now + 90_000);
 });
 
 test('a paused task that was asked to run stays paused', () => {
   const definition = definitionOf(everyMinute);
   const paused: TaskState = { ...newTaskState(now), paused: true };
-  assert.equal(succeeded(definition, paused, now, now).till, 0);
+  assert.equal(succeeded(definition, paused, { startMs: now, now: now }).till, 0);
   assert.equal(failed(definition, paused, run).till, 0);
-  assert.equal(succeeded(definitionOf(), paused, now, now).ended, 'done');
+  assert.equal(succeeded(definitionOf(), paused, { startMs: now, now: now }).ended, 'done');
 });

@@ -3,7 +3,8 @@
  * command. The body of a batch is the contract's, everything else goes over REST.
  */
 import { unreachable } from '../../src/shared/assert.ts';
-import type { TaskOperation } from '../../src/protocol/operations/task-definition.ts';
+import type { TaskOperation, TaskTarget } from '../../src/protocol/operations/task-definition.ts';
+import type { TaskSetting } from '../../src/protocol/operations/task-setting.ts';
 import type { LimitOperation } from '../../src/protocol/operations/limit.ts';
 import type { CounterOperation } from '../../src/protocol/operations/counter.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
@@ -74,6 +75,8 @@ export function httpCall(command: Command): HttpCall {
       const { prefix, after, limit: most, state } = command;
       return { method: 'GET', target: `${db}/task${query({ prefix, after, limit: most, state })}` };
     }
+    case 'flow.get':
+      return { method: 'GET', target: `${db}/flow/${command.id}` };
     case 'task.get':
       return { method: 'GET', target: `${db}/task/${command.id}` };
     case 'watch.lock':
@@ -89,6 +92,7 @@ export function httpCall(command: Command): HttpCall {
     case 'lock.line':
     case 'audit.list':
     case 'task.due':
+    case 'task.begin':
       throw new Error(`${command.kind} is for administrators`);
     default:
       return unreachable(command);
@@ -236,6 +240,13 @@ function restCall(db: string, batch: Batch): HttpCall {
       return { method: 'POST', target: `${db}/import`, body: { Lines: linesOfLoad(batch) } };
     case 'account.delete':
       return { method: 'DELETE', target: `${db}?confirm=${batch.account}` };
+    case 'flow.set':
+      return flowCall(db, batch.taskSetting!);
+    case 'flow.delete':
+      return flowCall(db, batch.taskSetting!);
+    case 'secret.get':
+    case 'secret.rotate':
+      throw new Error(`no history has ${batch.format}`);
     case 'script.put': {
       const { key: id, source, version } = batch.script!;
       return { method: 'PUT', target: `${db}/script/${id}${query({ ver: version })}`, body: source };
@@ -258,9 +269,7 @@ function restCall(db: string, batch: Batch): HttpCall {
 function taskMembers({ definition, delayMs, atMs, replace, version }: TaskOperation): object {
   const { target, schedule, retry, misfire, maxLateMs, untilMs } = definition;
   return {
-    Queue: target.queue,
-    Data: JSON.parse(target.data) as unknown,
-    ...(target.group !== undefined && { Group: target.group }),
+    ...targetMembers(target),
     ...(schedule !== undefined && 'everyMs' in schedule && { Every: schedule.everyMs / 1000 }),
     ...(schedule !== undefined && 'cron' in schedule && { Cron: schedule.cron, TZ: schedule.tz }),
     ...(schedule !== undefined && { Misfire: misfire }),
@@ -395,4 +404,26 @@ function query(parameters: Readonly<Record<string, string | number | undefined>>
 
 function receipt({ key, id, lock }: { readonly key: string; readonly id: string; readonly lock?: number }): object {
   return { Queue: key, ID: id, Lock: lock };
+}
+
+function targetMembers(target: TaskTarget): object {
+  if (target.kind === 'queue') {
+    const Group = target.group === undefined ? {} : { Group: target.group };
+    return { Queue: target.queue, Data: JSON.parse(target.data) as unknown, ...Group };
+  }
+  const { url: URL, method: Method, headers: Headers, body, deadlineMs } = target;
+  const Body = body === undefined ? {} : { Body: JSON.parse(body) as unknown };
+  return { URL, Method, Headers, Deadline: deadlineMs / 1000, ...Body };
+}
+
+function flowCall(db: string, setting: TaskSetting): HttpCall {
+  const target = `${db}/${setting.key.replace(':', '/')}`;
+  if (setting.change !== 'flow.set') return { method: 'DELETE', target };
+  const { rate, perMs, parallel, paused } = setting.flow;
+  const body = {
+    ...(rate !== undefined && { Rate: rate, Per: perMs / 1000 }),
+    ...(parallel !== undefined && { Parallel: parallel }),
+    Paused: paused,
+  };
+  return { method: 'PUT', target, body };
 }

@@ -2,23 +2,23 @@
 import type { Batch } from '../../src/protocol/operations/operations.ts';
 import {
   defaultRetry,
+  type HttpTarget,
   type TaskChange,
   type TaskDefinition,
   type TaskOperation,
   type TaskState,
 } from '../../src/protocol/operations/task-definition.ts';
+import { taskDeadlineMs } from '../../src/shared/task-limits.ts';
 import { acme } from './commands.ts';
 
-export function taskOf(
-  key: string,
-  {
-    queue = 'mail',
-    data = '1',
-    group,
-    ...more
-  }: Partial<TaskDefinition> &
-    Partial<Omit<TaskOperation, 'key' | 'definition'>> & { queue?: string; data?: string; group?: string } = {},
-): TaskOperation {
+type GivenTask = Partial<TaskDefinition> &
+  Partial<Omit<TaskOperation, 'key' | 'definition'>> & {
+    readonly queue?: string;
+    readonly data?: string;
+    readonly group?: string;
+  };
+
+export function taskOf(key: string, { queue = 'mail', data = '1', group, ...more }: GivenTask = {}): TaskOperation {
   const { delayMs, atMs, replace = false, version, ...definition } = more;
   return {
     key,
@@ -33,6 +33,18 @@ export function taskOf(
     replace,
     ...(version !== undefined && { version }),
   };
+}
+
+/** What a task needs to send a request. */
+export function httpTask({
+  url = 'https://app.example/hook',
+  method = 'POST',
+  headers = {},
+  body,
+  deadlineMs = taskDeadlineMs,
+  ...more
+}: GivenTask & Partial<HttpTarget> = {}): GivenTask {
+  return { ...more, target: { kind: 'http', url, method, headers, ...(body !== undefined && { body }), deadlineMs } };
 }
 
 export function makeTask(...given: Parameters<typeof taskOf>): Batch {

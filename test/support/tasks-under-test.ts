@@ -1,23 +1,41 @@
 /** Shards and routers as in `RouterUnderTest`, and a dispatcher of tasks on a router of its own. */
 import { TaskDispatcher } from '../../src/dispatcher/task-dispatcher.ts';
+import { Fences } from '../../src/protocol/epochs.ts';
 import type { AccountId } from '../../src/protocol/ids.ts';
 import { lockDurMsMax } from '../../src/shared/limits.ts';
+import { accountTaskRunsMax, taskRunsMax } from '../../src/shared/task-limits.ts';
 import { acme } from './commands.ts';
+import { FakeSink } from './fake-sink.ts';
 import type { Body } from './core-under-test.ts';
 import { RouterUnderTest, type RouterTestOptions } from './router-under-test.ts';
 import { workMeter } from './work-meter.ts';
 
+export interface TasksTestOptions extends Omit<RouterTestOptions, 'routers'> {
+  readonly startsLater?: true;
+  readonly parallel?: number;
+  readonly epoch?: number;
+}
+
 export class TasksUnderTest extends RouterUnderTest {
   readonly dispatcher: TaskDispatcher;
+  readonly sink = new FakeSink(() => this.now);
 
-  constructor(options: Omit<RouterTestOptions, 'routers'> & { readonly startsLater?: true }) {
+  constructor(options: TasksTestOptions) {
     super({ ...options, routers: 2 });
+    const fences = new Fences(options.epoch ?? 2 ** 22);
+    let secrets = 0;
     this.dispatcher = new TaskDispatcher({
       router: this.routers[1]!,
       shards: options.shards,
       clock: { now: () => this.now },
       after: this.after,
       meter: workMeter(),
+      wall: () => this.now,
+      sink: this.sink,
+      fences,
+      newSecret: () => `whsec_${Buffer.from(`secret ${(secrets += 1)}`).toString('base64')}`,
+      parallel: options.parallel ?? taskRunsMax,
+      accountParallel: accountTaskRunsMax,
     });
     if (options.startsLater === undefined) this.dispatcher.start();
   }

@@ -14,6 +14,8 @@
 import { fastify, LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify';
 import { Quotas } from '../../protocol/quotas.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
+import { newWebhookSecret } from '../../shared/new-secret.ts';
+import { TargetPolicy } from '../../shared/target-policy.ts';
 import { processMs, readClock, threadMicros, startTimer } from '../../shared/clock.ts';
 import { SharedCount } from '../../shared/shared-count.ts';
 import { dataRouteDefiner } from './data-route.ts';
@@ -232,6 +234,8 @@ export function frontEndContext(options: AppOptions): RouteContext {
     draining: () => lifecycle.state() === 'draining',
     arriving,
     turns: new RequestTurns({ meter, defer: setImmediate }),
+    targets: new TargetPolicy(options.config.tasks.allow),
+    newSecret: newWebhookSecret,
     largeBodies: bodyThread && new LargeBodies({ ...bodyThread, limits, arriving, meter }),
   };
 }

@@ -15,6 +15,7 @@ import type { ReloadCell } from '../reload-cell.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import type { ScriptExecutor } from '../../scripts/executor.ts';
 import type { RequestTurns } from './request-turns.ts';
+import type { TargetPolicy } from '../../shared/target-policy.ts';
 import type { Cors } from './cors.ts';
 import type { HeadCheck } from './head-check.ts';
 
@@ -56,6 +57,9 @@ export interface RouteContext extends ReplyContext {
   readonly backup: BackupCells | undefined;
   readonly arriving: ArrivingBodies;
   readonly turns: RequestTurns;
+  /** Where tasks may send requests. */
+  readonly targets: TargetPolicy;
+  readonly newSecret: () => string;
   /** Absent: scripts are not run. */
   readonly scripts: ScriptExecutor | undefined;
   /** Absent: requests read large bodies themselves. */

@@ -29,6 +29,7 @@ export const respCodes = {
   overflow: 'ERR',
   out_of_bounds: 'OUTOFBOUNDS',
   duplicate_task: 'DUPLICATE',
+  target_forbidden: 'NOPERM',
   duplicate_request: 'DUPLICATE',
   conflict: 'TRYAGAIN',
   script_refused: 'ERR',

@@ -7,6 +7,7 @@ import { badRange } from '../../front-end/request-log-settings.ts';
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { accountShare, accountShares, limitRelations, type Limits } from '../../shared/limits.ts';
+import { flawOfAllowed } from '../../shared/target-policy.ts';
 import { backupOf, checkBackup } from './backup.ts';
 import { ConfigFileReader } from './config-file.ts';
 import { configDefaults, type Config, type ConfigFile } from '../../front-end/config-schema.ts';
@@ -104,13 +105,17 @@ export function loadConfig(sources: ConfigSources): Config {
     const why = badRange(range);
     if (why !== undefined) file.problemAt(['http', 'trusted_proxies', i], why);
   }
+  for (const [i, entry] of merged.tasks.allow.entries()) {
+    const why = flawOfAllowed(entry);
+    if (why !== undefined) file.problemAt(['tasks', 'allow', i], why);
+  }
   const httpTls = readTls('http', merged.http.tls, { readFile, readSecret, now }, file);
   checkRelations(merged, file);
   checkAccounts(merged, file);
   checkBackup(merged.backup, file);
   const machines = readMachines(content.machines, file);
   if (file.problems.length > 0) throw new ConfigError(file.problems);
-  const { ui, metrics, limits, accounts, journal, backup, log } = merged;
+  const { ui, metrics, limits, accounts, journal, backup, tasks, log } = merged;
   const scripts = { ...merged.scripts, threads: scriptThreads(merged.scripts.threads, cores) };
   const shards = merged.shards === 'auto' ? Math.max(1, cores - 1) : merged.shards;
   const threads = merged.http.threads === 'auto' ? autoThreads(listen, cores) : merged.http.threads;
@@ -128,6 +133,7 @@ export function loadConfig(sources: ConfigSources): Config {
     limits,
     accounts,
     scripts,
+    tasks,
     journal,
     backup,
     machines,
@@ -222,6 +228,7 @@ function merge(file: ConfigFile): Merged {
     scripts: { ...configDefaults.scripts, ...file.scripts },
     journal: { ...configDefaults.journal, ...file.journal },
     backup: backupOf(file.backup ?? {}),
+    tasks: { ...configDefaults.tasks, ...file.tasks },
     log: { ...configDefaults.log, ...file.log },
   };
 }

@@ -46,6 +46,8 @@ export interface GivenToCall<Parameters extends QueryParameters> {
   readonly query: QueryValues<Parameters>;
   /** The body as JSON text, for a call that takes a value. */
   readonly value: string;
+  /** Makes a secret. */
+  readonly secret: () => string;
 }
 
 export interface CallSpec<Parameters extends QueryParameters, Made> {
@@ -59,10 +61,10 @@ export interface CallSpec<Parameters extends QueryParameters, Made> {
   /** What to say when none of them is given; absent: none is needed. */
   readonly withoutAny?: string;
   /**
-   * `value`: the body is JSON, or with `?as=text` a string. `policy`: it is the policy of a queue. `task`: a task. `lines`: it
-   * has lines of an export. `source`: it is the source of a script. Absent: the call takes no body.
+   * `value`: the body is JSON, or with `?as=text` a string. `policy`: it is the policy of a queue. `task`: a task. `flow`: a
+   * flow of tasks. `lines`: it has lines of an export. `source`: it is the source of a script. Absent: the call takes no body.
    */
-  readonly body?: 'value' | 'policy' | 'task' | 'lines' | 'source';
+  readonly body?: 'value' | 'policy' | 'task' | 'flow' | 'lines' | 'source';
   readonly command: (given: GivenToCall<Parameters>) => Made;
 }
 

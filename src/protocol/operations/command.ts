@@ -7,7 +7,7 @@ interface AnyCommand {
 }
 
 export type CommandSpec<Command extends AnyCommand> = {
-  readonly scope: (command: Command) => 'read' | 'write' | 'force' | 'admin';
+  readonly scope: (command: Command) => 'read' | 'write' | 'force' | 'task' | 'admin';
   /** Returns whether it may wait for a lock; then it does not count as in flight. */
   readonly waits?: (command: Command) => boolean;
 } & (

@@ -46,7 +46,18 @@ import { answerSection, sameSection, scriptCalls, scriptGet, scriptList, scriptS
 import type { ScriptGet, ScriptsList } from './script.ts';
 import { opsSection } from './string-op.ts';
 import { taskCancelSection, taskChangeSection, taskEndSection, tasksSection } from './task.ts';
-import { taskCalls, taskDue, taskGet, taskList, type TaskDue, type TaskGet, type TaskList } from './task-calls.ts';
+import {
+  taskBegin,
+  taskCalls,
+  taskDue,
+  taskGet,
+  taskList,
+  type TaskBegin,
+  type TaskDue,
+  type TaskGet,
+  type TaskList,
+} from './task-calls.ts';
+import { flowGet, taskSettingCalls, taskSettingSection, type FlowGet } from './task-setting.ts';
 import { accountUsage, usageCalls, type AccountUsage } from './usage.ts';
 import { watchKeyCommand, watchLockCommand, type WatchKey, type WatchLock } from './watch.ts';
 
@@ -76,6 +87,7 @@ export const sections = {
   taskCancel: taskCancelSection,
   tasks: tasksSection,
   taskChange: taskChangeSection,
+  taskSetting: taskSettingSection,
   audit: auditSection,
   wipe: wipeSection,
   load: loadSection,
@@ -131,7 +143,7 @@ export function operationsOf<Name extends SectionName>(batch: BatchSections, nam
 export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }): number {
   const { guard, unlock, lock, check, counter, sequence, get, set, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
-  const { tasks, taskCancel, taskChange, taskEnd } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd, taskSetting } = batch;
   const { same, script, answer } = batch;
   let bits = 0;
   if (guard !== undefined) bits |= 1;
@@ -164,32 +176,8 @@ export function sectionsIn(batch: { readonly [Name in SectionName]?: unknown }):
   if (same !== undefined) bits |= 134217728;
   if (script !== undefined) bits |= 268435456;
   if (answer !== undefined) bits |= 536870912;
+  if (taskSetting !== undefined) bits |= 1073741824;
   return bits;
-}
-
-/** Sets, reads, counters, locks and their conditions: most batches have no other section. */
-const commonSections = 256;
-
-/**
- * Makes something for each combination of sections when it is first asked for: `of` takes the bits of `sectionsIn`.
- *
- * @param make is given which sections the combination has
- */
-export function bySections<Made>(make: (present: (section: { readonly name: SectionName }) => boolean) => Made): {
-  of(bits: number): Made;
-} {
-  const common: (Made | undefined)[] = Array.from({ length: commonSections }, () => undefined);
-  // All combinations of all sections would be hundreds of thousands.
-  const others = new Map<number, Made>();
-  const madeOf = (bits: number): Made => make(({ name }) => (bits & sectionsIn({ [name]: true })) !== 0);
-  return {
-    of(bits) {
-      if (bits < commonSections) return (common[bits] ??= madeOf(bits));
-      let made = others.get(bits);
-      if (made === undefined) others.set(bits, (made = madeOf(bits)));
-      return made;
-    },
-  };
 }
 
 /** A command that lists entries below a prefix, over all shards. */
@@ -210,6 +198,8 @@ type KeyCommand =
   | QueuePeek
   | TaskGet
   | TaskDue
+  | TaskBegin
+  | FlowGet
   | ScriptGet
   | LockInspect
   | LockLine
@@ -220,7 +210,7 @@ type KeyCommand =
   | WatchLock;
 export type Command = Batch | ListCommand | KeyCommand;
 /** What the server asks itself. */
-export type OwnCommand = TaskDue;
+export type OwnCommand = TaskDue | TaskBegin;
 /** What only administrators may ask. */
 export type AdminCommand = AccountList | LockLongest | LockLine | AuditList;
 export type CommandKind = Exclude<Command['kind'], 'batch'>;
@@ -238,6 +228,8 @@ export const commands = {
   'task.list': taskList,
   'task.get': taskGet,
   'task.due': taskDue,
+  'task.begin': taskBegin,
+  'flow.get': flowGet,
   'script.list': scriptList,
   'script.get': scriptGet,
   'watch.key': watchKeyCommand,
@@ -259,6 +251,7 @@ export const calls = {
   ...limitCalls,
   ...queueCalls,
   ...taskCalls,
+  ...taskSettingCalls,
   ...scriptCalls,
   ...usageCalls,
   ...accountCalls,

@@ -12,7 +12,7 @@ import type { Limits } from '../../shared/limits.ts';
 export type SpaceEffect = 'read' | 'write' | 'free';
 
 /** The token scope that an operation needs. A `condition` alone needs `read`, and none beside another operation. */
-export type NeededScope = 'read' | 'write' | 'force' | 'admin' | 'script' | 'condition';
+export type NeededScope = 'read' | 'write' | 'force' | 'admin' | 'task' | 'script' | 'condition';
 
 /** The place of a batch in a body, for messages, and the limits that it must keep. */
 export interface BodyContext {

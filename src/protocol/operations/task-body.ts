@@ -3,7 +3,17 @@ import { Type } from 'typebox';
 import { readClock } from '../../shared/clock.ts';
 import { nearestName } from '../../shared/closest-name.ts';
 import { ttlMsMax } from '../../shared/limits.ts';
-import { cronCharsMax, everyMsMin, taskBodyBytesMax, taskRetryMax, taskRetryMsMax } from '../../shared/task-limits.ts';
+import {
+  cronCharsMax,
+  everyMsMin,
+  taskBodyBytesMax,
+  taskDeadlineMs,
+  taskDeadlineMsMax,
+  taskDeadlineMsMin,
+  taskHeadersMax,
+  taskRetryMax,
+  taskRetryMsMax,
+} from '../../shared/task-limits.ts';
 import { refuseField } from '../refusal.ts';
 import { flawOfCron, isTimeZone, nextInstant, noInstant, timeZones, type TaskSchedule } from '../task-times.ts';
 import {
@@ -18,7 +28,17 @@ import {
   yesOrNo,
 } from './fields.ts';
 import type { BodyContext } from './section.ts';
-import { defaultRetry, misfires, type TaskDefinition, type TaskOperation, type TaskTarget } from './task-definition.ts';
+import {
+  defaultRetry,
+  misfires,
+  overlaps,
+  type HttpTarget,
+  type TaskDefinition,
+  type TaskOperation,
+  type TaskTarget,
+} from './task-definition.ts';
+import { readFlowKey } from './task-setting.ts';
+import { readTargetHeaders, readTargetUrl } from './task-url.ts';
 
 const retrySchema = Type.Object(
   {
@@ -38,6 +58,8 @@ const unixTime = Type.Number({
   expected: 'a time in seconds since 1970, with or without a fraction',
 });
 
+const methods = ['POST', 'PUT', 'PATCH', 'GET', 'DELETE'] as const;
+
 const taskMembers = {
   At: Type.Optional(unixTime),
   Delay: Type.Optional(secondsField('or zero', ttlMsMax)),
@@ -53,6 +75,24 @@ const taskMembers = {
   Queue: Type.Optional(keyField),
   Data: Type.Optional(anyJson),
   Group: Type.Optional(keyField),
+  URL: Type.Optional(Type.String({ minLength: 1, expected: 'an http: or https: URL' })),
+  Method: Type.Optional(Type.Enum([...methods], { expected: methods.join(', ') })),
+  Headers: Type.Optional(
+    Type.Record(Type.String(), Type.String({ expected: 'a string' }), {
+      expected: `an object with at most ${taskHeadersMax} headers`,
+    }),
+  ),
+  Body: Type.Optional(anyJson),
+  Deadline: Type.Optional(
+    Type.Number({
+      minimum: taskDeadlineMsMin / 1000,
+      maximum: taskDeadlineMsMax / 1000,
+      expected: `a number of seconds, ${taskDeadlineMsMin / 1000} to ${taskDeadlineMsMax / 1000}`,
+    }),
+  ),
+  FlowKey: Type.Optional(keyField),
+  ResultQueue: Type.Optional(keyField),
+  Overlap: Type.Optional(Type.Enum([...overlaps], { expected: overlaps.join(', ') })),
   Retry: Type.Optional(retrySchema),
   Misfire: Type.Optional(Type.Enum([...misfires], { expected: misfires.join(', ') })),
   MaxLate: Type.Optional(secondsField('zero', ttlMsMax)),
@@ -60,9 +100,15 @@ const taskMembers = {
   Replace: Type.Optional(yesOrNo),
   Version: Type.Optional(versionField),
 };
-export const taskItem = Type.Object({ ID: keyField, ...taskMembers }, { ...closed, expected: '{"ID","Queue"}' });
+export const taskItem = Type.Object(
+  { ID: keyField, ...taskMembers },
+  { ...closed, expected: '{"ID"} with "URL" or "Queue"' },
+);
 /** The body of `POST /db/:acc/task/:id`. */
-export const taskSchema = Type.Object(taskMembers, { ...closed, expected: 'a task: {"Queue","Data"} and a time' });
+export const taskSchema = Type.Object(taskMembers, {
+  ...closed,
+  expected: 'a task: {"URL"} or {"Queue","Data"}, and a time',
+});
 type GivenTask = Type.Static<typeof taskSchema>;
 
 /** Reads a task but for its ID. @param root the path of its members, for messages @throws Refusal */
@@ -71,7 +117,7 @@ export function readTask(task: GivenTask, root: string, context: BodyContext): O
   onlyOne(task, ['At', 'Delay', 'Cron', 'Every'], root);
   const schedule = scheduleOf(task, root);
   if (schedule === undefined) {
-    for (const name of ['Misfire', 'Until'] as const)
+    for (const name of ['Misfire', 'Until', 'Overlap'] as const)
       if (task[name] !== undefined) refuseField(`${root}${name}`, 'only with Cron or Every; expected it absent');
   }
   if (Version !== undefined && !Replace)
@@ -89,8 +135,11 @@ export function readTask(task: GivenTask, root: string, context: BodyContext): O
     ...(schedule !== undefined && { schedule }),
     retry,
     misfire: Misfire ?? 'latest',
+    ...(task.Overlap === 'queue' && { overlap: 'queue' }),
     ...(MaxLate !== undefined && { maxLateMs: secondsToMs(MaxLate) }),
     ...(Until !== undefined && { untilMs: Math.round(Until * 1000) }),
+    ...(task.FlowKey !== undefined && { flow: readFlowKey(task.FlowKey, `${root}FlowKey`) }),
+    ...(task.ResultQueue !== undefined && { resultQueue: readKey(task.ResultQueue, `${root}ResultQueue`) }),
   };
   return {
     definition,
@@ -140,15 +189,38 @@ function firstOf({ schedule, untilMs = Infinity }: TaskDefinition, root: string,
   return first;
 }
 
-function targetOf({ Queue, Data, Group }: GivenTask, root: string): TaskTarget {
+function targetOf(task: GivenTask, root: string): TaskTarget {
+  onlyOne(task, ['URL', 'Queue'], root);
+  if (task.URL !== undefined) {
+    for (const name of ['Data', 'Group'] as const)
+      if (task[name] !== undefined) refuseField(`${root}${name}`, 'only with Queue; expected it absent');
+    return httpTargetOf(task, root);
+  }
+  for (const name of ['Method', 'Headers', 'Body', 'Deadline', 'ResultQueue'] as const)
+    if (task[name] !== undefined) refuseField(`${root}${name}`, 'only with URL; expected it absent');
+  const { Queue, Data, Group } = task;
   if (Queue === undefined)
-    return refuseField(`${root}Queue`, 'missing; expected the queue that gets Data as a message');
+    return refuseField(`${root}Queue`, 'missing; expected the queue that gets Data as a message, or URL');
   if (Data === undefined) return refuseField(`${root}Data`, 'missing; expected any JSON, which the message will have');
-  const most = { bytes: taskBodyBytesMax, name: 'the limit of a task' };
   return {
     kind: 'queue',
     queue: readKey(Queue, `${root}Queue`),
-    data: jsonText(Data, `${root}Data`, most),
+    data: jsonText(Data, `${root}Data`, bodyLimit),
     ...(Group !== undefined && { group: readKey(Group, `${root}Group`) }),
+  };
+}
+
+const bodyLimit = { bytes: taskBodyBytesMax, name: 'the limit of a task' };
+
+function httpTargetOf({ URL: url, Method, Headers = {}, Body, Deadline }: GivenTask, root: string): HttpTarget {
+  const method = Method ?? 'POST';
+  if (method === 'GET' && Body !== undefined) refuseField(`${root}Body`, 'not with the method GET; expected it absent');
+  return {
+    kind: 'http',
+    url: readTargetUrl(url!, `${root}URL`),
+    method,
+    headers: readTargetHeaders(Headers, `${root}Headers`),
+    ...(Body !== undefined && { body: jsonText(Body, `${root}Body`, bodyLimit) }),
+    deadlineMs: Deadline === undefined ? taskDeadlineMs : secondsToMs(Deadline),
   };
 }

@@ -24,6 +24,14 @@ export interface TaskDue {
   readonly bytesMax: number;
 }
 
+/** The dispatcher begins a run that takes time, if the state still has this version: the task is shown as running then. */
+export interface TaskBegin {
+  readonly kind: 'task.begin';
+  readonly account: AccountId;
+  readonly id: string;
+  readonly version: number;
+}
+
 /** The reply to `task.due`. */
 export interface DueTasks {
   readonly Due: readonly DueTask[];
@@ -51,6 +59,12 @@ export const taskDue = {
   keys: () => [],
   apart: true,
 } as const satisfies CommandSpec<TaskDue>;
+
+export const taskBegin = {
+  scope: () => 'read',
+  keys: ({ id }) => [id],
+  apart: true,
+} as const satisfies CommandSpec<TaskBegin>;
 
 function change<const Format extends 'task.run' | 'task.pause' | 'task.resume'>(
   format: Format,

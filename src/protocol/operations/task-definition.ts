@@ -9,7 +9,20 @@ export interface QueueTarget {
   readonly data: string;
   readonly group?: string;
 }
-export type TaskTarget = QueueTarget;
+
+/** Sends a request: at least once, since nobody knows what became of one without an answer. */
+export interface HttpTarget {
+  readonly kind: 'http';
+  readonly url: string;
+  readonly method: string;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** JSON text; absent: the request has no body. */
+  readonly body?: string;
+  /** What it takes longer is given up. */
+  readonly deadlineMs: number;
+}
+export type TaskTarget = QueueTarget | HttpTarget;
 
 export interface TaskRetry {
   /** Tries after the first one. */
@@ -26,10 +39,17 @@ export interface TaskDefinition {
   readonly schedule?: TaskSchedule;
   readonly retry: TaskRetry;
   readonly misfire: Misfire;
+  /** Instants that pass while a run goes on: all are passed over, or the latest has its run behind it. */
+  readonly overlap?: 'queue';
   readonly maxLateMs?: number;
   readonly untilMs?: number;
+  /** What limits it together with others. */
+  readonly flow?: string;
+  /** A queue that gets what came of each run. */
+  readonly resultQueue?: string;
 }
 
+export const overlaps = ['skip', 'queue'] as const;
 export const misfires = ['latest', 'skip', 'all'] as const;
 export type Misfire = (typeof misfires)[number];
 
@@ -67,6 +87,8 @@ export interface TaskState {
   /** Of Every: where it counts from. */
   readonly fromMs: number;
   readonly paused?: true;
+  /** Somebody has asked for the run that is due: it passes the limits of its flow. */
+  readonly asked?: true;
   /** Tries of this instant that have failed. */
   readonly attempts: number;
   /** Instants that succeeded, that were passed over, and that failed for good. */
@@ -78,6 +100,8 @@ export interface TaskState {
   readonly lastStartMs?: number;
   readonly lastEndMs?: number;
   readonly lastError?: string;
+  /** Of an HTTP target; absent: there was no answer. */
+  readonly lastStatus?: number;
 }
 
 /** What the dispatcher commits: a run has ended, or was put off. No member of a batch that clients send. */
@@ -89,6 +113,11 @@ export interface TaskEndOperation {
   /** When it falls due; 0: it is paused. Absent: the task has ended. */
   readonly till?: number;
   readonly ended?: 'done' | 'dead';
+  /**
+   * The state that a run began with which has taken time: whoever has paused the task meanwhile, or asked for a run, does
+   * not undo it.
+   */
+  readonly began?: string;
 }
 
 export type TaskChange = { readonly key: string; readonly change: 'pause' | 'resume' | 'run' };
@@ -98,7 +127,7 @@ export interface TaskChangeResult {
   readonly next: number;
 }
 
-export const taskStates = ['scheduled', 'paused', 'dead', 'done'] as const;
+export const taskStates = ['scheduled', 'running', 'paused', 'dead', 'done'] as const;
 export type TaskStateName = (typeof taskStates)[number];
 
 export const defaultRetry: TaskRetry = { max: 8, minMs: 5000, maxMs: 3_600_000, factor: 2 };

@@ -25,7 +25,7 @@ export const tasksSection = listSection<TaskOperation, TaskResult>({
   schema: { Tasks: Type.Optional(listField(taskItem, 'a list of {"ID","Queue"}')) },
   key: ({ key }) => key,
   effect: () => 'write',
-  scope: () => 'write',
+  scope: ({ definition }) => (definition.target.kind === 'http' ? 'task' : 'write'),
   read: ({ Tasks }: { Tasks?: Type.Static<typeof taskItem>[] }, context) => {
     context.cronTasks.left -= Tasks?.filter(({ Cron }) => Cron !== undefined).length ?? 0;
     if (context.cronTasks.left < 0)

@@ -26,6 +26,7 @@ export const usageMembers = {
   messages: kinds.queue,
   limits: kinds.limit,
   tasks: kinds.task,
+  settings: kinds.taskSetting,
   scripts: kinds.script,
 } as const satisfies Readonly<Record<string, Kind>>;
 

@@ -176,8 +176,16 @@ export const taskRow = Type.Object({
   LastError: optionalMember(textMember('Why the last try failed.')),
   LastStartMs: optionalMember(countMember('When the last run began, in milliseconds since the epoch.')),
   LastEndMs: optionalMember(countMember('When it ended.')),
-  Queue: textMember('Where it sends a message.'),
+  LastStatus: optionalMember(countMember('The status of the last answer; absent: there was none.')),
+  Queue: optionalMember(textMember('Where it puts a message.')),
   Group: optionalMember(textMember('The group of the message.')),
+  URL: optionalMember(textMember('Where it sends a request.')),
+  Method: optionalMember(textMember('The method of the request.')),
+  HeaderNames: optionalMember(listMember(Type.String(), 'The headers of the request, without their values.')),
+  Deadline: optionalMember(Type.Number({ description: 'Seconds that a run may take.' })),
+  FlowKey: optionalMember(textMember('The flow that limits it.')),
+  ResultQueue: optionalMember(textMember('The queue that gets what came of each run.')),
+  Overlap: optionalMember(textMember('What becomes of instants that pass while a run goes on.')),
   Every: optionalMember(Type.Number({ description: 'Seconds between two instants.' })),
   Cron: optionalMember(textMember('The pattern of its instants.')),
   TZ: optionalMember(textMember('The zone of the pattern.')),
@@ -188,3 +196,15 @@ export const taskRow = Type.Object({
   MaxLate: optionalMember(Type.Number({ description: 'Seconds; what would be later is passed over.' })),
   Until: optionalMember(Type.Number({ description: 'No instant is later, in seconds since the epoch.' })),
 });
+export const flowPart = {
+  Key: textMember('The FlowKey of the tasks.'),
+  Rate: optionalMember(Type.Number({ description: 'So many runs begin within Per, evenly.' })),
+  Per: optionalMember(Type.Number({ description: 'Seconds.' })),
+  Parallel: optionalMember(countMember('So many run at once.')),
+  Paused: flagMember('None begins.'),
+};
+export const secretPart = {
+  Secret: textMember('The secret that signs requests: `whsec_` and base64.'),
+  Old: optionalMember(textMember('The one before the last rotation, which still signs, too.')),
+  OldTillMs: optionalMember(countMember('Until when it does, in milliseconds since the epoch.')),
+};

@@ -123,6 +123,7 @@ export const sectionReplies: Readonly<Record<SectionName, SectionReply>> = {
   },
   taskChange: {},
   taskEnd: {},
+  taskSetting: {},
   audit: {},
   wipe: {},
   load: {},

@@ -151,13 +151,13 @@ function takeMembers(wire: WireReader, batch: Mutable<Batch>): void {
 function membersIn(batch: Batch): number {
   const { lock, unlock, guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
-  const { tasks, taskCancel, taskChange, taskEnd, same, script, answer } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd, taskSetting, same, script, answer } = batch;
   let which = lock === undefined ? 0 : hasLock;
   if (lock !== undefined && (lock.read !== undefined || lock.limit !== undefined)) which |= isShared;
   if (unlock !== undefined) which |= hasUnlock;
   const first = guard ?? check ?? idempotency ?? sequence ?? limit ?? ops ?? clear ?? range ?? wipe ?? load;
   const second = ack ?? nack ?? extend ?? dequeue ?? enqueue ?? queueChange ?? audit ?? locks ?? unlocks;
-  const third = tasks ?? taskCancel ?? taskChange ?? taskEnd ?? same ?? script ?? answer;
+  const third = tasks ?? taskCancel ?? taskChange ?? taskEnd ?? taskSetting ?? same ?? script ?? answer;
   if ((first ?? second ?? third) !== undefined) which |= hasRest;
   return which;
 }
@@ -176,9 +176,9 @@ function putRare(wire: Pieces, batch: Batch, which: number): void {
 function restOf(batch: Batch): string {
   const { guard, check, idempotency, sequence, limit, ops, clear, range } = batch;
   const { ack, nack, extend, dequeue, enqueue, queueChange, audit, locks, unlocks, wipe, load } = batch;
-  const { tasks, taskCancel, taskChange, taskEnd, same, script, answer } = batch;
+  const { tasks, taskCancel, taskChange, taskEnd, taskSetting, same, script, answer } = batch;
   const queue = { ack, nack, extend, dequeue, enqueue, queueChange };
-  const task = { tasks, taskCancel, taskChange, taskEnd };
+  const task = { tasks, taskCancel, taskChange, taskEnd, taskSetting };
   const locking = { guard, check, idempotency, locks, unlocks };
   const scripts = { same, script, answer };
   const rest = { ...locking, sequence, limit, ops, clear, range, audit, wipe, load, ...queue, ...task, ...scripts };

@@ -73,7 +73,7 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['limits:\n', 'config.yml:1:1: limits: expected an object, got nothing'],
   [
     'colour: red',
-    'config.yml:1:1: colour: unknown key; known are listen, ui, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, journal, backup, machines, log',
+    'config.yml:1:1: colour: unknown key; known are listen, ui, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, scripts, journal, backup, tasks, machines, log',
   ],
   [
     'machines: {here: a, list: [{name: a, url: "http://a", cells: [1-63]}]}',
@@ -111,7 +111,7 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['tokens: [{token: t, accounts: "*"}]', 'config.yml:1:10: tokens[0]: scopes is missing'],
   [
     'tokens: [{token: t, accounts: "*", scopes: [write, fly]}]',
-    'config.yml:1:52: tokens[0].scopes[1]: expected one of read, write, force, admin, operator, got "fly"',
+    'config.yml:1:52: tokens[0].scopes[1]: expected one of read, write, force, task, script, admin, operator, got "fly"',
   ],
   [
     'tokens: [{accounts: "*", scopes: [read]}]',

@@ -70,6 +70,7 @@ const members = {
   ],
   taskCancel: [{ key: 't', version: 7 }],
   taskChange: { key: 't', change: 'run' },
+  taskSetting: { key: 'flow:f', change: 'flow.set', flow: { rate: 0.5, perMs: 1000, parallel: 2, paused: true } },
   taskEnd: [
     {
       key: 't',

@@ -5,6 +5,7 @@
 import { Span, type Body, type Json } from './expected.ts';
 import { nextOf, type QueueEntry } from './queue-state.ts';
 import type { TaskDefinition } from '../../../src/protocol/operations/task-definition.ts';
+import type { Flow } from '../../../src/protocol/operations/task-setting.ts';
 import type { Contents } from './moment.ts';
 
 export type Kind =
@@ -18,9 +19,19 @@ export type Kind =
   | 'limit'
   | 'queue'
   | 'task'
+  | 'flow'
   | 'script';
 
-export type Entry = KvEntry | NumberEntry | LimitEntry | LockEntry | StoredEntry | QueueEntry | TaskEntry | ScriptEntry;
+export type Entry =
+  | KvEntry
+  | NumberEntry
+  | LimitEntry
+  | LockEntry
+  | StoredEntry
+  | QueueEntry
+  | TaskEntry
+  | FlowEntry
+  | ScriptEntry;
 
 export interface KvEntry {
   readonly version: number;
@@ -97,6 +108,10 @@ export interface TaskEntry {
   readonly paused: boolean;
 }
 
+export interface FlowEntry {
+  readonly flow: Flow;
+}
+
 export interface Change {
   readonly name: string;
   /** Absent: there is none any more. */
@@ -114,6 +129,7 @@ const letters = {
   limit: 'g',
   queue: 'q',
   task: 't',
+  flow: 'w',
   script: 'j',
 } as const;
 

@@ -6,31 +6,47 @@ import { isDeepStrictEqual } from 'node:util';
 import { Span } from './expected.ts';
 import { done, refuse, type Moment, type Outcome, type Performed, type Turn } from './moment.ts';
 import { page } from './page.ts';
-import { nameOf, type TaskEntry } from './state.ts';
+import { nameOf, type FlowEntry, type TaskEntry } from './state.ts';
+import {
+  flowEntryKey,
+  type Flow,
+  type FlowGet,
+  type TaskSetting,
+} from '../../../src/protocol/operations/task-setting.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
 import type { TaskGet, TaskList } from '../../../src/protocol/operations/task-calls.ts';
 import type {
   TaskCancelOperation,
   TaskChange,
   TaskOperation,
+  TaskTarget,
 } from '../../../src/protocol/operations/task-definition.ts';
 
 export const task = {
-  perform(turn: Turn, { format, tasks, taskCancel, taskChange }: Batch): Performed {
+  perform(turn: Turn, { format, tasks, taskCancel, taskChange, taskSetting }: Batch): Performed {
     // The server's own `taskEnd` is in no command of a client.
     const TaskCancel = taskCancel?.map((operation, i) => cancel(turn, i, operation));
     const Tasks = tasks?.map((operation, i) => make(turn, i, operation));
     if (format === 'task.create') return { reply: Tasks![0]! };
     if (format === 'task.cancel') return { reply: TaskCancel![0]! };
+    if (taskSetting !== undefined) return { reply: set(turn, taskSetting) };
     if (taskChange !== undefined) return { reply: change(turn, taskChange) };
     return { members: { TaskCancel, Tasks } };
   },
   commands: {
+    'flow.get': (at: Moment, { account, id }: FlowGet): Outcome => {
+      const entry = at.state.get(nameOf('flow', account, id)) as FlowEntry | undefined;
+      return entry === undefined ? refuse('not_found', { Key: id }) : done(at, flowOf(id, entry.flow));
+    },
     'task.get': (at: Moment, { account, id }: TaskGet): Outcome => {
       const entry = at.state.get(nameOf('task', account, id)) as TaskEntry | undefined;
       if (entry === undefined) return refuse('not_found', { ID: id });
-      const { data } = entry.definition.target;
-      return done(at, { ...view(id, entry), Data: JSON.parse(data) as unknown });
+      const { target } = entry.definition;
+      const content =
+        target.kind === 'queue'
+          ? { Data: JSON.parse(target.data) as unknown }
+          : target.body !== undefined && { Body: JSON.parse(target.body) as unknown };
+      return done(at, { ...view(id, entry), ...content });
     },
     'task.list': (at: Moment, call: TaskList): Outcome =>
       page(at, call, (key) => {
@@ -124,13 +140,41 @@ function view(ID: string, entry: TaskEntry): object {
     Runs: 0,
     Skipped: 0,
     Failed: 0,
-    Queue: target.queue,
-    ...(target.group !== undefined && { Group: target.group }),
+    ...targetOf(target),
     ...(schedule !== undefined && { Misfire: misfire }),
     ...(schedule !== undefined && 'everyMs' in schedule && { Every: schedule.everyMs / 1000 }),
     ...(schedule !== undefined && 'cron' in schedule && { Cron: schedule.cron, TZ: schedule.tz }),
     Retry: { Max: retry.max, Min: retry.minMs / 1000, MaxDelay: retry.maxMs / 1000, Factor: retry.factor },
     ...(maxLateMs !== undefined && { MaxLate: maxLateMs / 1000 }),
     ...(untilMs !== undefined && { Until: untilMs / 1000 }),
+  };
+}
+
+function targetOf(target: TaskTarget): object {
+  if (target.kind === 'queue')
+    return { Queue: target.queue, ...(target.group !== undefined && { Group: target.group }) };
+  const { url, method, headers, deadlineMs } = target;
+  return { URL: url, Method: method, HeaderNames: Object.keys(headers), Deadline: deadlineMs / 1000 };
+}
+
+/** Secrets are not modelled: nobody can say what they are. */
+function set(turn: Turn, setting: TaskSetting): object {
+  const Key = setting.key.slice(flowEntryKey('').length);
+  const name = nameOf('flow', turn.account, Key);
+  if (setting.change === 'flow.set') {
+    turn.changes.set(name, { flow: setting.flow });
+    return flowOf(Key, setting.flow);
+  }
+  const Deleted = turn.latest(name) !== undefined;
+  if (Deleted) turn.changes.set(name, undefined);
+  return { Key, Deleted };
+}
+
+function flowOf(Key: string, { rate, perMs, parallel, paused }: Flow): object {
+  return {
+    Key,
+    ...(rate !== undefined && { Rate: rate, Per: perMs / 1000 }),
+    ...(parallel !== undefined && { Parallel: parallel }),
+    Paused: paused,
   };
 }

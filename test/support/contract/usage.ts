@@ -19,6 +19,7 @@ const members = {
   ids: 'stored',
   limits: 'limit',
   tasks: 'task',
+  settings: 'flow',
   scripts: 'script',
 } as const satisfies Record<string, Kind>;
 
@@ -61,7 +62,7 @@ export function refusedByQuota(at: Moment, batch: Batch, { changes }: Outcome, q
     const before = at.state.get(name);
     messages += messagesIn(at, entry) - messagesIn(at, before);
     // Shared leases count in bytes only; but to take one adds.
-    if ('kcslgtj'.includes(name[0]!)) entries += Number(entry !== undefined) - Number(before !== undefined);
+    if ('kcslgtwj'.includes(name[0]!)) entries += Number(entry !== undefined) - Number(before !== undefined);
     const lease = (entry as LockEntry | undefined)?.lease;
     if (/^[lh]/.test(name) && lease !== undefined && lease.fence !== (before as LockEntry | undefined)?.lease?.fence)
       locks += 1;

@@ -1,6 +1,7 @@
 /** Tasks: few names, so that they are replaced, cancelled and made again. */
 import type { Habits } from './habits.ts';
 import { defaultRetry, taskStates, type TaskOperation } from '../../../src/protocol/operations/task-definition.ts';
+import { flowEntryKey } from '../../../src/protocol/operations/task-setting.ts';
 import type { Command } from '../../../src/protocol/operations/operations.ts';
 
 export function makeTask(h: Habits, key = h.name('task')): TaskOperation {
@@ -42,6 +43,21 @@ export const task = {
     const change = h.one(['pause', 'resume', 'run'] as const);
     return { kind: 'batch', account: h.account, format: `task.${change}`, taskChange: { key: h.name('task'), change } };
   },
+  'flow.set': (h: Habits): Command => {
+    const flow = {
+      ...(h.chance(60) && { rate: h.one([0.5, 10]) }),
+      perMs: 1000,
+      ...(h.chance(40) && { parallel: 1 + h.below(3) }),
+      paused: h.chance(20),
+    };
+    const taskSetting = { key: flowEntryKey(h.name('task')), change: 'flow.set', flow } as const;
+    return { kind: 'batch', account: h.account, format: 'flow.set', taskSetting };
+  },
+  'flow.delete': (h: Habits): Command => {
+    const taskSetting = { key: flowEntryKey(h.name('task')), change: 'flow.delete' } as const;
+    return { kind: 'batch', account: h.account, format: 'flow.delete', taskSetting };
+  },
+  'flow.get': (h: Habits): Command => ({ kind: 'flow.get', account: h.account, id: h.name('task') }),
   'task.get': (h: Habits): Command => ({ kind: 'task.get', account: h.account, id: h.name('task') }),
   'task.list': (h: Habits): Command => ({
     kind: 'task.list',

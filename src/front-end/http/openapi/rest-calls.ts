@@ -12,6 +12,7 @@ import {
   type Command,
 } from '../../../protocol/operations/operations.ts';
 import { importBody } from '../../../protocol/operations/account-lines.ts';
+import { flowSchema } from '../../../protocol/operations/task-setting.ts';
 import { queuePolicySchema } from '../../../protocol/operations/queue-policy.ts';
 import { callReplies, type CallReply } from '../../../protocol/reply-schemas/call-replies.ts';
 import { sectionReplies } from '../../../protocol/reply-schemas/section-replies.ts';
@@ -43,6 +44,7 @@ const bodies: Readonly<Record<NonNullable<Spec['body']>, NonNullable<DescribedRo
   lines: { 'application/json': { name: 'ImportPage', schema: schemaOf(importBody) } },
   policy: { 'application/json': { name: 'QueuePolicy', schema: schemaOf(queuePolicySchema) } },
   task: { 'application/json': { name: 'Task', schema: schemaOf(taskSchema) } },
+  flow: { 'application/json': { name: 'Flow', schema: schemaOf(flowSchema) } },
 };
 
 export function describeCall(name: CallName, spec: Spec): DescribedRoute {
@@ -128,7 +130,7 @@ function commandsOf(spec: Spec): Command[] {
     const given = Object.fromEntries([...required, ...extra].map(([name, parameter]) => [name, sampleOf(parameter)]));
     if (withoutAny !== undefined && !onlyOneOf.some((name) => name in given)) return [];
     try {
-      return [spec.command({ account: accountId('a'), id: 'a', query: given, value: valueOf(spec) })];
+      return [spec.command({ account: accountId('a'), id: 'a', query: given, value: valueOf(spec), secret: () => '' })];
     } catch (error) {
       if (error instanceof Refusal) return [];
       throw error;

@@ -9,6 +9,7 @@ import type { IdempotencyOptions } from '../../../protocol/operations/idempotenc
 import type { Batch } from '../../../protocol/operations/operations.ts';
 import { queuePolicySchema } from '../../../protocol/operations/queue-policy.ts';
 import { readTask, taskSchema } from '../../../protocol/operations/task-body.ts';
+import { flowSchema, readFlow } from '../../../protocol/operations/task-setting.ts';
 import { refuse, refuseField } from '../../../protocol/refusal.ts';
 import { arrayReplyBytesMax, type Limits } from '../../../shared/limits.ts';
 import { cronTasksMax } from '../../../shared/task-limits.ts';
@@ -40,6 +41,8 @@ interface BodyKinds {
   readonly policy: { readonly given: object; readonly read: string };
   /** A task but for its ID, as JSON text. */
   readonly task: { readonly given: { readonly clock: SharedArrayBuffer }; readonly read: string };
+  /** A flow of tasks, as JSON text. */
+  readonly flow: { readonly given: object; readonly read: string };
   /** Lines of an export, as JSON text of what they put. */
   readonly lines: { readonly given: object; readonly read: string };
   /** The source of a script. */
@@ -59,7 +62,8 @@ export type BodyContent<Kind extends BodyKind> = BodyKinds[Kind]['read'];
 
 const policy = validator(queuePolicySchema);
 const task = validator(taskSchema);
-const taskValues = valueMembers(new Set(['Data']));
+const taskValues = valueMembers(new Set(['Data', 'Body', 'Headers']));
+const flow = validator(flowSchema);
 const lines = validator(importBody);
 
 type Readers = {
@@ -88,6 +92,7 @@ const readers: Readers = {
   source: (text) => readSource(text),
   call: (text, given, limits) => scriptCallBody(text, given, limits),
   policy: (text) => JSON.stringify(policy(parseJson(text, 'a policy'))),
+  flow: (text) => JSON.stringify(readFlow(flow(parseJson(text, 'a flow')))),
   task(text, { clock }, limits) {
     const json = parseJson(text, 'a task');
     refuseRepeatedMembers(text, json, taskValues);

@@ -6,6 +6,7 @@ import { statusOf } from '../status.ts';
 import type { BatchReplySink, Cancelable } from '../../../router/dispatcher.ts';
 import { requireScopes } from '../../access.ts';
 import { audited } from '../../audited.ts';
+import { requireTargets } from '../../task-targets.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
 import { accountIn, bodyOf, queryOf, idempotencyOf, type BodyArguments, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
@@ -22,7 +23,7 @@ export function batchRoutes(app: FastifyInstance, context: RouteContext, define:
       (request, exchange) => {
         const content = bodyOf(request, given(request), context.limits);
         if (!('kind' in content)) return startArray(context, content, request, exchange);
-        const batch = allowed(content, request);
+        const batch = allowed(content, request, context);
         exchange.waits = mayWait(batch);
         return context.dispatcher.request(batch, exchange);
       },
@@ -32,8 +33,9 @@ export function batchRoutes(app: FastifyInstance, context: RouteContext, define:
 }
 
 /** Checks scopes; what forces or administers is noted. @throws Refusal */
-function allowed(batch: Batch, { access, socket }: DataRequest): Batch {
+function allowed(batch: Batch, { access, socket }: DataRequest, { targets }: RouteContext): Batch {
   const { force, admin } = requireScopes(access, batch);
+  requireTargets(batch, targets);
   return force || admin ? audited(batch, access, socket.remoteAddress) : batch;
 }
 
@@ -48,7 +50,7 @@ function startArray(
   exchange: Exchange,
 ): Cancelable {
   exchange.operation = 'batch_array';
-  const asked = batches.map((batch) => allowed(batch, request));
+  const asked = batches.map((batch) => allowed(batch, request, context));
   context.rateLimiter.charge(accountIn(request), batches.length - 1);
   const replies = new ArrayReplies(context, exchange, batches.length);
   const cancelable = context.dispatcher.requestAll(asked, replies);

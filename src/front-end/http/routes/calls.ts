@@ -7,6 +7,7 @@ import { revision } from '../../../protocol/ids.ts';
 import { callList, mayWait, type Command } from '../../../protocol/operations/operations.ts';
 import { refuse } from '../../../protocol/refusal.ts';
 import { requireScopes } from '../../access.ts';
+import { requireTargets } from '../../task-targets.ts';
 import { operationOfCall } from '../../request-metrics.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
 import {
@@ -61,10 +62,13 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
     id: spec.path.endsWith('*') ? idIn(request) : '',
     query,
     value: bodyText(spec, request, query, context),
+    secret: context.newSecret,
   });
   const scopes = requireScopes(request.access, command);
+  if (command.kind === 'batch') requireTargets(command, context.targets);
   // A read is idempotent anyway.
-  if (!scopes.write && !scopes.force && !scopes.admin && !scopes.script) return command;
+  if (command.kind === 'flow.get') return command;
+  if (!scopes.write && !scopes.force && !scopes.admin && !scopes.task && !scopes.script) return command;
   const idempotency = idempotencyOf(request);
   if (command.kind === 'batch') {
     if (command.wipe !== undefined && idempotency !== undefined)

@@ -7,8 +7,8 @@
  * coordinator merges the evaluations of the shards (see transaction.ts).
  */
 import type { Revision } from '../../../protocol/ids.ts';
+import { bySections } from '../../../protocol/operations/by-sections.ts';
 import {
-  bySections,
   sectionNames,
   sections,
   sectionsIn,

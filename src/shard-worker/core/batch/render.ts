@@ -1,13 +1,8 @@
 /** Renders replies as JSON text. The text is finished here, once; the front end only passes it on. */
 import { failure } from '../../../protocol/errors.ts';
 import type { Revision } from '../../../protocol/ids.ts';
-import {
-  bySections,
-  sectionNames,
-  sectionsIn,
-  type Batch,
-  type ReplyFormat,
-} from '../../../protocol/operations/operations.ts';
+import { bySections } from '../../../protocol/operations/by-sections.ts';
+import { sectionNames, sectionsIn, type Batch, type ReplyFormat } from '../../../protocol/operations/operations.ts';
 import { opsBody, type StringOpResult } from '../../../protocol/operations/string-op.ts';
 import { failureReply, type Grant, type Reply } from '../../../protocol/replies.ts';
 import type { FailedItem } from '../../../protocol/wire/shard-messages.ts';

@@ -25,6 +25,7 @@ const counted = {
   Limits: kinds.limit,
   QueueParts: kinds.queue,
   Tasks: kinds.task,
+  TaskSettings: kinds.taskSetting,
   IDs: kinds.idempotency,
 } as const satisfies Record<string, Kind>;
 

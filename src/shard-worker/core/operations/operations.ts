@@ -51,8 +51,9 @@ import {
 import type { NamedLease } from './shared-locks.ts';
 import { sequenceBehaviour, sequenceFormats } from './sequence.ts';
 import { taskCancelBehaviour, taskChangeBehaviour, taskEndBehaviour, taskFormats, tasksBehaviour } from './task.ts';
-import { watchDueTasks } from './task-due.ts';
+import { beginTask, watchDueTasks } from './task-due.ts';
 import { getTask, listTasks } from './task-looks.ts';
+import { getFlow, taskSettingBehaviour, taskSettingFormats } from './task-setting.ts';
 import { answerBehaviour, getScript, listScripts, sameBehaviour, scriptBehaviour, scriptFormats } from './script.ts';
 import { watchLock } from './watch-lock.ts';
 import { opsBehaviour } from './string-op.ts';
@@ -84,6 +85,7 @@ export const sectionBehaviours: { readonly [Name in SectionName]: SectionBehavio
   taskCancel: taskCancelBehaviour,
   tasks: tasksBehaviour,
   taskChange: taskChangeBehaviour,
+  taskSetting: taskSettingBehaviour,
   audit: auditBehaviour,
   wipe: wipeBehaviour,
   load: loadBehaviour,
@@ -100,6 +102,7 @@ export const formatBehaviours: { readonly [Format in CallFormat]: FormatBehaviou
   ...queueFormats,
   ...queueChangeFormats,
   ...taskFormats,
+  ...taskSettingFormats,
   ...scriptFormats,
   ...accountFormats,
 };
@@ -130,6 +133,8 @@ export const commandBehaviours: { readonly [Kind in CommandKind]: CommandBehavio
   'task.list': replyPage,
   'task.get': getTask,
   'task.due': watchDueTasks,
+  'task.begin': beginTask,
+  'flow.get': getFlow,
   'script.list': replyPage,
   'script.get': getScript,
   'watch.key': watchKey,

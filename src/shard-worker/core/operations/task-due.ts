@@ -4,11 +4,14 @@
  * take back.
  */
 import { serverAccount } from '../../../protocol/ids.ts';
-import type { DueTask, DueTasks, TaskDue } from '../../../protocol/operations/task-calls.ts';
+import { failure } from '../../../protocol/errors.ts';
+import type { DueTask, DueTasks, TaskBegin, TaskDue } from '../../../protocol/operations/task-calls.ts';
 import { kinds } from '../../../protocol/record.ts';
+import { failureReply } from '../../../protocol/replies.ts';
 import { dueTasksMax } from '../../../shared/task-limits.ts';
 import type { RequestRef } from '../state/outbox.ts';
 import { readRevision } from '../state/state.ts';
+import { runName } from '../state/task-watch.ts';
 import type { Turn } from '../state/turn.ts';
 import { cancelledReply, drainingReply } from './waiting.ts';
 
@@ -52,4 +55,15 @@ export function tellDueTasks({ state, now, out }: Turn): void {
   tasks.asking = undefined;
   const body = JSON.stringify({ Due, Now: now } satisfies DueTasks);
   out.reply(asking.ref, { rev: readRevision(state), outcome: 'ok', body });
+}
+
+/** A run that takes time begins, if the task is still as the dispatcher was told. */
+export function beginTask({ state, out }: Turn, ref: RequestRef, { account, id, version }: TaskBegin): void {
+  const rev = readRevision(state);
+  if (state.entries.get(kinds.taskState, account, id)?.rev !== version) {
+    const message = `The task ${JSON.stringify(id)} has changed since its run fell due.`;
+    return out.reply(ref, failureReply(rev, failure('version_mismatch', message, { ID: id })));
+  }
+  state.tasks.running.add(runName(account, id));
+  out.reply(ref, { rev, outcome: 'ok', body: '{}' });
 }

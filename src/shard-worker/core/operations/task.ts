@@ -18,6 +18,7 @@ import type {
 import { kinds } from '../../../protocol/record.ts';
 import { taskDeadMs, taskDoneMs } from '../../../shared/task-limits.ts';
 import { quoted } from '../../../shared/text.ts';
+import { runName } from '../state/task-watch.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { Answered, FormatBehaviour, SectionBehaviour } from './behaviour.ts';
 
@@ -164,18 +165,23 @@ export const taskChangeBehaviour: SectionBehaviour<'taskChange'> = {
     else if (change === 'resume') {
       if (before.paused !== true) return { state: 'scheduled', next: before.next };
       putState(evaluation, key, running, before.next);
-    } else putState(evaluation, key, before, now);
+    } else putState(evaluation, key, { ...before, asked: true }, now);
     const next = change === 'run' ? now : before.next;
     return { state: change === 'pause' ? 'paused' : stateName(undefined, change === 'run' ? before : running), next };
   },
 };
 
 export const taskEndBehaviour: SectionBehaviour<'taskEnd'> = {
-  evaluate(evaluation, { key, version, state, till = 0, ended }) {
+  evaluate(evaluation, { key, version, state: next, till: due = 0, ended, began }) {
     const { now, writeSet, state: shard, account } = evaluation;
+    shard.tasks.running.delete(runName(account, key));
     // Whoever has changed or cancelled the task meanwhile goes first.
     const entry = shard.entries.get(kinds.taskState, account, key);
-    if (entry?.rev !== version) {
+    const isSame = entry?.rev === version;
+    const isPaused = entry !== undefined && readTaskState(entry.value).paused === true;
+    const state = isSame ? next : withPause(next, isPaused);
+    const till = isSame || !isPaused ? due : 0;
+    if (!isSame && (began === undefined || entry === undefined || !isSameRun(entry.value, began))) {
       const message = `The task ${JSON.stringify(key)} has changed since its run began.`;
       evaluation.fail(failure('version_mismatch', message, { ID: key, Version: entry?.rev ?? 0 }));
       return undefined;
@@ -191,6 +197,21 @@ export const taskEndBehaviour: SectionBehaviour<'taskEnd'> = {
     return undefined;
   },
 };
+
+/** Whether two states differ at most in being paused, and in what was asked for. */
+function isSameRun(now: string, began: string): boolean {
+  return isSame(plain(readTaskState(now)), plain(readTaskState(began)));
+}
+
+function plain(state: TaskState): TaskState {
+  const { paused: _, asked: _asked, ...rest } = state;
+  return rest;
+}
+
+function withPause(state: TaskState, isPaused: boolean): TaskState {
+  const { paused: _, ...rest } = state;
+  return isPaused ? { ...rest, paused: true } : rest;
+}
 
 function taskMembers({ asked, results, rev }: Answered, i: number): string {
   const { version, next } = results.tasks![i]!;

@@ -4,7 +4,7 @@
  * it has. A start begins in front of all tasks, so that every run that was not recorded is told again.
  */
 import type { DuePlace } from '../../../protocol/entries.ts';
-import { serverAccount } from '../../../protocol/ids.ts';
+import { serverAccount, type AccountId } from '../../../protocol/ids.ts';
 import type { RequestRef } from './outbox.ts';
 
 export class TaskWatch {
@@ -12,6 +12,8 @@ export class TaskWatch {
   place: DuePlace = { till: 0, account: serverAccount, key: '' };
   /** No task behind the place falls due before it. */
   next = 0;
+  /** Runs that take time and go on: for those who look. In memory only, as what the dispatcher does. */
+  readonly running = new Set<string>();
   /** Absent: nobody asks at this moment. */
   asking: { readonly ref: RequestRef; readonly bytesMax: number } | undefined;
 
@@ -26,4 +28,8 @@ export class TaskWatch {
     if (till <= this.place.till) this.place = { till, account: serverAccount, key: '' };
     if (till < this.next) this.next = till;
   }
+}
+
+export function runName(account: AccountId, id: string): string {
+  return `${account}\0${id}`;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isRefusedAddress } from '../../../src/dispatcher/http/target-address.ts';
+import { isRefusedAddress } from '../../src/shared/target-address.ts';
 
 const refused = [
   '0.0.0.0',

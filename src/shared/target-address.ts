@@ -56,10 +56,14 @@ const reachable = blockList([...reachable4, ...reachable6]);
 
 /** Returns whether no task may connect to this address. @param address of IPv4 or IPv6, without a zone */
 export function isRefusedAddress(address: string): boolean {
-  const embedded = isIPv4(address) ? undefined : embeddedIPv4(address);
-  const judged = embedded ?? address;
+  const judged = judgedAddress(address);
   const family = isIPv4(judged) ? 'ipv4' : 'ipv6';
   return refused.check(judged, family) && !reachable.check(judged, family);
+}
+
+/** Returns the address that decides. */
+export function judgedAddress(address: string): string {
+  return (isIPv4(address) ? undefined : embeddedIPv4(address)) ?? address;
 }
 
 /** The address of IPv4 that an address of IPv6 leads to; undefined: it leads to none. */

@@ -1,0 +1,42 @@
+/** Tasks that are due, as the dispatcher has them in memory. */
+import type { AccountId } from '../protocol/ids.ts';
+import type { TaskDefinition, TaskState } from '../protocol/operations/task-definition.ts';
+import type { DueTask } from '../protocol/operations/task-calls.ts';
+
+/** `commit`: what it does is a commit. `send`: it sends a request, and takes time. */
+export type Work = 'commit' | 'send';
+
+export interface Due {
+  readonly name: string;
+  readonly account: AccountId;
+  readonly id: string;
+  readonly version: number;
+  readonly state: string;
+  readonly definition: string;
+  readonly bytes: number;
+  readonly lane: AccountLane;
+  readonly work: Work;
+  /** Whose limits it must keep; absent: none, or somebody has asked for the run. */
+  readonly flow?: string;
+  /** It stands in its line. */
+  waits: boolean;
+  /** It was told again meanwhile, in another version. */
+  newer?: DueTask;
+}
+
+/** What an account has here. */
+export interface AccountLane {
+  readonly account: AccountId;
+  /** In line and running. */
+  count: number;
+  bytes: number;
+  readonly running: Record<Work, number>;
+}
+
+export function stateOf({ state }: Pick<Due, 'state'>): TaskState {
+  return JSON.parse(state) as TaskState;
+}
+
+export function definitionOf({ definition }: Pick<Due, 'definition'>): TaskDefinition {
+  return (JSON.parse(definition) as { readonly definition: TaskDefinition }).definition;
+}

@@ -1,0 +1,146 @@
+/**
+ * One run of a task, from its beginning to its record: what is passed over is recorded at once, a message is enqueued by
+ * the record itself, a request is sent before.
+ */
+import type { ErrorCode } from '../protocol/errors.ts';
+import type { Batch } from '../protocol/operations/operations.ts';
+import type { TaskDefinition, TaskState } from '../protocol/operations/task-definition.ts';
+import type { Reply } from '../protocol/replies.ts';
+import type { After } from '../shared/clock.ts';
+import { taskPutOffMs } from '../shared/task-limits.ts';
+import { definitionOf, stateOf, type Due } from './due-task.ts';
+import { HttpRuns, type HttpRunEnd, type HttpRunsOptions } from './http-runs.ts';
+import { answered } from './task-answers.ts';
+import type { TaskCounts } from './task-counts.ts';
+import { enqueued, resultOf } from './task-messages.ts';
+import { dueMove, failed, succeeded, type MovedTask } from './task-moves.ts';
+
+export interface TaskRunsOptions extends HttpRunsOptions {
+  readonly after: After;
+  readonly counts?: TaskCounts;
+}
+
+/** `again`: nothing is recorded, and it is to be tried again after a while. */
+export type RunDone = (how: 'recorded' | 'again') => void;
+
+interface Ending {
+  readonly moved: MovedTask;
+  readonly enqueue?: Batch['enqueue'];
+  /** The state with which a run has begun that has taken time. */
+  readonly began?: string;
+}
+
+/** After a refusal that has nothing to do with the task. */
+export const againMs = 1000;
+const transient: ReadonlySet<string> = new Set<ErrorCode>([
+  'overloaded',
+  'draining',
+  'disk_full',
+  'rate_limited',
+  'too_many_waiters',
+  'request_in_progress',
+  'account_deleting',
+  'internal',
+]);
+
+export class TaskRuns {
+  readonly #options: TaskRunsOptions;
+  readonly #http: HttpRuns;
+
+  constructor(options: TaskRunsOptions) {
+    this.#options = options;
+    this.#http = new HttpRuns(options);
+  }
+
+  begin(due: Due, done: RunDone): void {
+    const { clock, counts } = this.#options;
+    const now = clock.now();
+    const definition = definitionOf(due);
+    const move = dueMove(definition, stateOf(due), now);
+    if ('moved' in move) {
+      counts?.ended('skipped');
+      return this.#commitOnce(due, move, done);
+    }
+    const { target } = definition;
+    const { state } = move;
+    if (target.kind === 'queue') return this.#enqueue(due, { definition, state }, done);
+    counts?.late(now - state.next);
+    this.#http.begin({ due, definition, target, state }, (end) => this.#ended(due, { definition, state }, end, done));
+  }
+
+  /** Lets it fall due later, so that no backlog stands before others'. */
+  putOff(due: Due, done: RunDone): void {
+    const till = this.#options.clock.now() + taskPutOffMs;
+    this.#commitOnce(due, { moved: { state: stateOf(due), till } }, done);
+  }
+
+  #enqueue(due: Due, { definition, state }: Running, done: RunDone): void {
+    const { clock, counts } = this.#options;
+    const now = clock.now();
+    const moved = succeeded(definition, state, { startMs: now, now });
+    this.#commit(due, { moved, enqueue: enqueued(definition) }, ({ outcome, body }) => {
+      if (outcome === 'ok') counts?.ended('ok');
+      if (outcome === 'ok' || isOutdated(body)) return done('recorded');
+      if (transient.has(outcome)) return done('again');
+      const { Message, Quota } = JSON.parse(body) as { readonly Message: string; readonly Quota?: string };
+      // The store of the server is full, and not a quota of the account.
+      if (outcome === 'quota_exceeded' && Quota === undefined) return done('again');
+      const after = failed(definition, state, { startMs: now, now: clock.now(), error: Message, salt: due.name });
+      counts?.ended(after.ended === 'dead' ? 'dead' : 'failed');
+      this.#commitOnce(due, { moved: after }, done);
+    });
+  }
+
+  #ended(due: Due, { definition, state }: Running, end: HttpRunEnd, done: RunDone): void {
+    if (end === 'changed' || end === 'later') return done(end === 'changed' ? 'recorded' : 'again');
+    const { startMs, answer } = end;
+    const run = { startMs, now: this.#options.clock.now(), salt: due.name };
+    const { moved, how } = answered(definition, state, answer, run);
+    this.#options.counts?.ended(how);
+    const isLast = how !== 'failed' || moved.state.attempts === 0 || moved.ended !== undefined;
+    const hasResult = definition.resultQueue !== undefined && isLast;
+    const enqueue = hasResult ? { enqueue: resultOf(due, definition, state, answer) } : {};
+    this.#record(due, { moved, began: due.state, ...enqueue }, done);
+  }
+
+  /** Records a run that has happened, whatever it takes: to run it again would be another request. */
+  #record(due: Due, ending: Ending, done: RunDone): void {
+    this.#commit(due, ending, ({ outcome, body }) => {
+      if (outcome === 'ok' || isOutdated(body)) return done('recorded');
+      const { enqueue: given, ...rest } = ending;
+      if (transient.has(outcome) || given === undefined) {
+        this.#options.after(againMs, () => this.#record(due, ending, done));
+        return;
+      }
+      const { Message } = JSON.parse(body) as { readonly Message: string };
+      const state = { ...rest.moved.state, lastError: `The result was not enqueued: ${Message}`.slice(0, 300) };
+      this.#record(due, { ...rest, moved: { ...rest.moved, state } }, done);
+    });
+  }
+
+  #commitOnce(due: Due, ending: Ending, done: RunDone): void {
+    this.#commit(due, ending, ({ outcome, body }) => {
+      done(outcome === 'ok' || isOutdated(body) ? 'recorded' : 'again');
+    });
+  }
+
+  #commit(due: Due, { moved, enqueue, began }: Ending, done: (reply: Reply) => void): void {
+    const { account, id, version } = due;
+    const taskEnd = [{ key: id, version, ...moved, ...(began !== undefined && { began }) }];
+    const sent = enqueue === undefined ? {} : { enqueue };
+    const batch: Batch = { kind: 'batch', account, format: 'batch', ...sent, taskEnd };
+    this.#options.router.request(batch, { disconnected: false, deliver: done });
+  }
+}
+
+interface Running {
+  readonly definition: TaskDefinition;
+  /** With the instant that is run. */
+  readonly state: TaskState;
+}
+
+/** The task has changed, or is gone, since the dispatcher was told of it. */
+function isOutdated(body: string): boolean {
+  const { Failed = [] } = JSON.parse(body || '{}') as { readonly Failed?: readonly { readonly Field: string }[] };
+  return Failed.some(({ Field }) => Field.startsWith('taskEnd'));
+}
