@@ -13,7 +13,7 @@ export async function attempt<T>(module: BackupModule, run: () => Promise<T>, pr
   try {
     return await run();
   } catch (error) {
-    const failure = module.failureOf(error);
+    const failure = module.backupFailureOf(error);
     if (failure === undefined) throw error;
     const { kind, message } = failure;
     if (kind === 'usage') throw new UsageError(message);
@@ -55,7 +55,7 @@ interface Gap {
 
 /** Its own types would put that file into the npm package. */
 interface BackupModule {
-  failureOf: (
+  backupFailureOf: (
     error: unknown,
   ) => { readonly kind: 'usage' | 'unreachable' | 'damaged' | 'negative'; readonly message: string } | undefined;
   runBackupOfStopped: (

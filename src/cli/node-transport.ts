@@ -34,7 +34,7 @@ export class NodeTransport implements Transport {
     this.#headers = fixedHeaders(settings);
   }
 
-  send({ method, path, body, idempotencyKey, timeoutMs, signal }: WireRequest): Promise<WireReply> {
+  send({ method, path, body, contentType, idempotencyKey, timeoutMs, signal }: WireRequest): Promise<WireReply> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       let connected = false;
@@ -47,7 +47,10 @@ export class NodeTransport implements Transport {
         agent: this.#agent,
         headers: {
           ...this.#headers,
-          ...(body !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+          ...(body !== undefined && {
+            'content-type': contentType ?? 'application/json',
+            'content-length': Buffer.byteLength(body),
+          }),
           ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
         },
       });

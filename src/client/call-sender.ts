@@ -148,6 +148,7 @@ export class CallSender {
       path: typeof call.path === 'string' ? call.path : call.path(),
       body: open.length === 1 ? call.body?.() : `[${open.map((pending) => pending.call.body!()).join(',')}]`,
       idempotencyKey: call.idempotencyKey,
+      contentType: call.contentType,
       timeoutMs: Math.min(leftMs, attemptMs),
       waits: waitMs > 0,
       signal: open.length === 1 && call.ordered !== true ? call.signal : undefined,

@@ -17,6 +17,8 @@ export interface Call {
   /** Called for each attempt, because the rest of a wait shrinks. */
   readonly body?: (() => string) | undefined;
   readonly idempotencyKey?: string | undefined;
+  /** Absent: the body is JSON. */
+  readonly contentType?: string | undefined;
   readonly retry: Retry;
   /** Milliseconds for which the server may delay the reply. */
   readonly waitMs?: number | undefined;

@@ -82,7 +82,7 @@ export class StoreCalls {
 
   /**
    * Sends a call that cannot be written as a batch.
-   * @param body a string is sent as it is
+   * @param body a string is the source of a script
    * @param id under which a write is done once; empty: it may be repeated
    * @returns the body of the reply
    */
@@ -99,7 +99,8 @@ export class StoreCalls {
     const retry: Retry = read || given === '' ? 'safe' : id === undefined ? 'unsafe' : 'idempotent';
     try {
       const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
-      const call = { method, path, idempotencyKey: id, retry, signal, names };
+      const contentType = typeof body === 'string' ? 'text/javascript' : undefined;
+      const call = { method, path, contentType, idempotencyKey: id, retry, signal, names };
       return (await this.#queue.run(text === undefined ? call : { ...call, body: () => text })).body;
     } catch (error) {
       throw inClientNames(error);

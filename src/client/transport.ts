@@ -16,6 +16,8 @@ export interface WireRequest {
   readonly path: string;
   readonly body?: string | undefined;
   readonly idempotencyKey?: string | undefined;
+  /** Absent: the body is JSON. */
+  readonly contentType?: string | undefined;
   /** Milliseconds after which the reply counts as lost. */
   readonly timeoutMs: number;
   /** The server may delay the reply for long. */
@@ -87,7 +89,16 @@ export class HttpTransport implements Transport {
     this.#headers = fixedHeaders(settings);
   }
 
-  async send({ method, path, body, idempotencyKey, timeoutMs, waits, signal }: WireRequest): Promise<WireReply> {
+  async send({
+    method,
+    path,
+    body,
+    contentType,
+    idempotencyKey,
+    timeoutMs,
+    waits,
+    signal,
+  }: WireRequest): Promise<WireReply> {
     signal?.throwIfAborted();
     const { calls, waits: waiting } = await (this.#pools ??= this.#connect());
     const late = new AbortController();
@@ -102,7 +113,7 @@ export class HttpTransport implements Transport {
         path: this.#prefix + path,
         headers: {
           ...this.#headers,
-          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(body !== undefined && { 'content-type': contentType ?? 'application/json' }),
           ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
         },
         body: body ?? null,

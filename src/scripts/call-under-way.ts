@@ -25,7 +25,7 @@ import { CallRequests, movedIn } from './call-requests.ts';
 import type { ScriptSource, ScriptSources } from './script-sources.ts';
 import type { RunQueue } from './run-queue.ts';
 import type { ScriptBudgets } from './script-budgets.ts';
-import { CallFailed, fail, failureOf, scriptFailed, type ScriptCallRequest } from './script-call.ts';
+import { CallFailed, fail, failureOfRun, scriptFailed, type ScriptCallRequest } from './script-call.ts';
 import { scriptKeysMax, scriptRoundsMax, scriptTriesMax } from './script-limits.ts';
 import { checksOf, momentOf, readBatches, Wanted, type Moment } from './script-reads.ts';
 import type { ScriptCounts } from './script-counts.ts';
@@ -195,7 +195,7 @@ export class CallUnderWay {
 
   async #ended(moment: Moment, outcome: Ended): Promise<Reply | ReadonlySet<string>> {
     if (outcome.kind === 'done') return this.#commit(moment, outcome);
-    const why = failureOf(outcome, this.#call.request.cpuMs ?? scriptCpuMsDefault);
+    const why = failureOfRun(outcome, this.#call.request.cpuMs ?? scriptCpuMsDefault);
     // What took too long says nothing of what it has read.
     if (moment.one || outcome.kind === 'timeout' || outcome.kind === 'killed') return this.#fail(why);
     return this.#unless(moment, outcome.kind === 'refused' ? outcome.reads : undefined, why);

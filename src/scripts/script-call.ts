@@ -59,7 +59,7 @@ export function scriptFailed(fault: ScriptFault, log?: readonly string[]): Failu
 type Failed = Exclude<ScriptOutcome, { kind: 'done' | 'needs' }>;
 
 /** @param cpuMs that the run might take */
-export function failureOf(outcome: Failed, cpuMs: number): Failure {
+export function failureOfRun(outcome: Failed, cpuMs: number): Failure {
   switch (outcome.kind) {
     case 'refused': {
       const { reason, details, log } = outcome;

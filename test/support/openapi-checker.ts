@@ -74,8 +74,9 @@ export class OpenApiChecker {
       assert.ok(required !== true || query.has(name), `${target} did without ${name}`);
     const content = operation.requestBody?.content;
     if (content === undefined) return assert.equal(body, '', `${method} ${target} took a body`);
-    const asText = query.get('as') === 'text' || contentType.startsWith('text/plain');
-    const schema = content[asText ? 'text/plain' : 'application/json']?.schema;
+    const isSource = contentType.startsWith('text/javascript');
+    const asText = isSource || query.get('as') === 'text' || contentType.startsWith('text/plain');
+    const schema = content[isSource ? 'text/javascript' : asText ? 'text/plain' : 'application/json']?.schema;
     assert.ok(schema, `${method} ${target}: ${contentType}`);
     this.#fits(schema, asText ? body : JSON.parse(body), `${method} ${target} ${body}`);
   }

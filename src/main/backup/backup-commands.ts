@@ -15,7 +15,7 @@ import { lockDataDirectory } from '../data-directory/data-directory-lock.ts';
 import { BackupUsage, openRepository, backupSettingsOf, type StorageOptions } from './open-repository.ts';
 import { backUpStopped, type StoppedBackup } from './stopped-server.ts';
 
-export { failureOf } from './open-repository.ts';
+export { backupFailureOf } from './open-repository.ts';
 
 /** @param done objects @param bytes that were read of the storage */
 type OnProgress = (done: number, total: number, bytes: number) => void;

@@ -80,7 +80,7 @@ export interface BackupFailure {
 }
 
 /** @returns undefined for a bug */
-export function failureOf(error: unknown): BackupFailure | undefined {
+export function backupFailureOf(error: unknown): BackupFailure | undefined {
   if (!(error instanceof Error)) return undefined;
   const { message } = error;
   if ([BackupUsage, NotEmpty, NotRestored, ConfigError, NoIdentity].some((kind) => error instanceof kind))

@@ -43,7 +43,7 @@ import { queueChangeSection } from './queue-change.ts';
 import type { ListSection, SingleSection } from './section.ts';
 import { sequenceCalls, sequenceSection } from './sequence.ts';
 import { answerSection, sameSection, scriptCalls, scriptGet, scriptList, scriptSection } from './script.ts';
-import type { ScriptGet, ScriptList } from './script.ts';
+import type { ScriptGet, ScriptsList } from './script.ts';
 import { opsSection } from './string-op.ts';
 import { taskCancelSection, taskChangeSection, taskEndSection, tasksSection } from './task.ts';
 import {
@@ -187,7 +187,7 @@ export type PageCommand =
   | LockList
   | QueueList
   | TaskList
-  | ScriptList
+  | ScriptsList
   | AccountList
   | LockLongest;
 /** Those, and what else is put together from all shards as of one moment. */

@@ -92,7 +92,7 @@ export interface ScriptGet {
   readonly known?: number;
 }
 
-export interface ScriptList extends PageRequest {
+export interface ScriptsList extends PageRequest {
   readonly kind: 'script.list';
 }
 
@@ -105,7 +105,7 @@ export const scriptList = {
   scope: () => 'read',
   prefix: ({ prefix }) => prefix,
   list: 'Scripts',
-} as const satisfies CommandSpec<ScriptList>;
+} as const satisfies CommandSpec<ScriptsList>;
 
 /** What a script answers, kept with the idempotency ids of its call. Front ends add it. */
 export interface AnswerOperation {

@@ -4,12 +4,18 @@ import type { Command } from '../../../src/protocol/operations/operations.ts';
 import { mayWrite } from './string-op-effects.ts';
 
 /** What each list lists. */
-export const listed = { 'kv.list': 'kv', 'counter.list': 'counter', 'lock.list': 'lock' } as const;
+export const listed = {
+  'kv.list': 'kv',
+  'counter.list': 'counter',
+  'lock.list': 'lock',
+  'script.list': 'script',
+} as const;
 
 /** Every name that a command reads or writes; of a list none. */
 export function namesOf(call: Command): string[] {
   const { account } = call;
   if (call.kind === 'lock.inspect') return [nameOf('lock', account, call.id)];
+  if (call.kind === 'script.get') return [nameOf('script', account, call.id)];
   if (call.kind === 'watch.key') return [nameOf('kv', account, call.key)];
   if (call.kind !== 'batch') return [];
   const names: string[] = [];
@@ -26,6 +32,7 @@ export function namesOf(call: Command): string[] {
   if (call.get) for (const key of call.get) names.push(nameOf('kv', account, key));
   if (call.set) for (const { key } of call.set) names.push(nameOf('kv', account, key));
   if (call.ops) for (const { key } of call.ops) names.push(nameOf('kv', account, key));
+  if (call.script) names.push(nameOf('script', account, call.script.key));
   return names;
 }
 
@@ -58,6 +65,7 @@ export function withoutNames(call: Command, covered: ReadonlySet<string>): Comma
     get = [],
     set = [],
     ops = [],
+    script,
   } = call;
   return {
     kind: 'batch',
@@ -67,6 +75,7 @@ export function withoutNames(call: Command, covered: ReadonlySet<string>): Comma
     ...(unlock && stays('lock', unlock.id) ? { unlock } : {}),
     ...(sequence && stays('sequence', sequence.key) ? { sequence } : {}),
     ...(idempotency?.ids.every((id) => stays('stored', id)) ? { idempotency } : {}),
+    ...(script && stays('script', script.key) ? { script } : {}),
     guard: guard.filter(({ id }) => stays('lock', id)),
     check: check.filter(({ key, counter: of }) => stays(of === undefined ? 'kv' : 'counter', key)),
     limit: limit.filter(({ key }) => stays('limit', key)),

@@ -3,6 +3,7 @@
  * has to be guessed; and what it holds is compared with what the model makes of the same command, member by member.
  */
 import { kinds } from '../../../src/protocol/record.ts';
+import type { StoredScript } from '../../../src/protocol/operations/script.ts';
 import { pointedIdOf } from '../../../src/protocol/stored-reply-pointer.ts';
 import { readStoredReply } from '../../../src/shard-worker/core/batch/stored-reply.ts';
 import { decodeLockRecord } from '../../../src/shard-worker/core/state/lock-record.ts';
@@ -18,6 +19,7 @@ import {
   type KvEntry,
   type LimitEntry,
   type NumberEntry,
+  type ScriptEntry,
   type StoredEntry,
 } from '../contract/state.ts';
 
@@ -115,6 +117,8 @@ export function effectDiffers(entry: Entry | undefined, effect: LogEffect, rev: 
       const [atMs, taken] = JSON.parse(value) as [number, number];
       return difference({ full, at, till: expected }, { full: atMs * 1000 + taken, at: atMs, till });
     }
+    case 'j'.charCodeAt(0):
+      return difference({ versions: (entry as ScriptEntry).versions, till: 0 }, { ...scriptIn(value, rev), till });
     default: {
       const { n, till: ends } = entry as NumberEntry;
       return difference({ n, till: ends ?? 0 }, { n: Number(value), till });
@@ -131,6 +135,18 @@ function lockShape({ lease, ended, forget }: LockEntry): object {
 export function storedIn(value: string): { readonly fingerprint: string; readonly body: Body; readonly rev: number } {
   const { fingerprint = '', rev, body } = readStoredReply(value);
   return { fingerprint, body: bodyWithoutQueues(JSON.parse(body()) as Body), rev };
+}
+
+interface LoggedScript {
+  readonly versions: readonly { readonly version: number; readonly at: number; readonly source: string }[];
+}
+
+function scriptIn(value: string, rev: number): LoggedScript {
+  const { AtMs, Source, Older } = JSON.parse(value) as StoredScript;
+  const newest = { Version: rev, AtMs, Source };
+  return {
+    versions: [newest, ...Older].map((one) => ({ version: one.Version, at: one.AtMs, source: one.Source })),
+  };
 }
 
 interface LoggedLock {
@@ -178,6 +194,8 @@ export function entryOf(name: string, value: string, till: number, rev: number):
       const [at, taken] = JSON.parse(value) as [number, number];
       return { full: exactly(at * 1000 + taken), at: exactly(at), till: exactly(till) };
     }
+    case 'j':
+      return { versions: scriptIn(value, rev).versions.map((one) => ({ ...one, at: exactly(one.at) })) };
     default:
       return { n: Number(value), ...(till === 0 ? {} : { till: exactly(till) }) };
   }

@@ -94,6 +94,7 @@ function describeCall(call: Command): string {
 export function mayCommit(call: Command): boolean {
   if (call.kind !== 'batch') return false;
   if (call.lock ?? call.unlock ?? call.locks ?? call.unlocks ?? call.idempotency ?? call.wipe ?? call.load) return true;
+  if (call.script !== undefined) return true;
   if (call.sequence !== undefined && call.sequence.op !== 'get') return true;
   if ((call.limit ?? []).some(({ cost }) => cost > 0)) return true;
   if (call.ops?.some(mayWrite)) return true;
@@ -106,6 +107,7 @@ export function mayCommit(call: Command): boolean {
 export function surelyCommitted(call: Command, answer: Answer): boolean {
   if (call.kind !== 'batch' || answer.status !== 200 || answer.replayed) return false;
   if (call.lock ?? call.locks ?? call.idempotency) return true;
+  if (call.script?.source !== undefined) return true;
   if ((call.limit ?? []).some(({ cost }) => cost > 0)) return true;
   if (call.sequence?.op === 'next' || answer.body.Deleted === true) return true;
   if (call.clear !== undefined) return Number(answer.body.Deleted) > 0;

@@ -16,7 +16,7 @@ import { evidenceIn } from './evidence.ts';
 import { changedBy, namesOf, setBy, withoutNames, listed } from './command-names.ts';
 import { Span } from '../contract/expected.ts';
 import { mayCommit, type Answer, type Operation } from './history.ts';
-import { nameOf, type Entry, type ContractState } from '../contract/state.ts';
+import { nameOf, type ContractState, type Entry, type Kind } from '../contract/state.ts';
 import { step, type StepResult } from './step.ts';
 
 export interface Unknown {
@@ -101,8 +101,9 @@ export class UnknownOutcomes {
 
   /** What a command touches, as far as it matters here: of a list what is known to be touched by others. */
   namesOf(call: Command): readonly string[] {
-    if (call.kind !== 'kv.list' && call.kind !== 'counter.list' && call.kind !== 'lock.list') return namesOf(call);
-    const prefix = nameOf(listed[call.kind], call.account, call.prefix);
+    const kind = (listed as Readonly<Record<string, Kind | undefined>>)[call.kind];
+    if (kind === undefined) return namesOf(call);
+    const prefix = nameOf(kind, call.account, (call as { readonly prefix: string }).prefix);
     return [...this.#byName.keys()].filter((name) => name.startsWith(prefix));
   }
 

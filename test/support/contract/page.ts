@@ -5,7 +5,7 @@ import type { CounterList } from '../../../src/protocol/operations/counter.ts';
 import type { KvList } from '../../../src/protocol/operations/kv-pages.ts';
 import type { LockList } from '../../../src/protocol/operations/lock.ts';
 import type { TaskList } from '../../../src/protocol/operations/task-calls.ts';
-import type { ScriptList } from '../../../src/protocol/operations/script.ts';
+import type { ScriptsList } from '../../../src/protocol/operations/script.ts';
 import type { QueueList } from '../../../src/protocol/operations/queue-calls.ts';
 
 const kinds = {
@@ -20,7 +20,7 @@ const kinds = {
 /** `row` shows one key; undefined: there is nothing to list under it; null: there is, but nobody asked for it. */
 export function page(
   at: Moment,
-  call: KvList | CounterList | LockList | QueueList | TaskList | ScriptList,
+  call: KvList | CounterList | LockList | QueueList | TaskList | ScriptsList,
   row: (key: string) => object | null | undefined,
 ): Outcome {
   const { account, prefix, after, limit } = call;

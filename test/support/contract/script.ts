@@ -4,7 +4,7 @@ import { keyAt } from './kv.ts';
 import { page } from './page.ts';
 import { compareUtf8, nameOf, type ScriptEntry } from './state.ts';
 import type { Batch } from '../../../src/protocol/operations/operations.ts';
-import type { SameOperation, ScriptGet, ScriptList } from '../../../src/protocol/operations/script.ts';
+import type { SameOperation, ScriptGet, ScriptsList } from '../../../src/protocol/operations/script.ts';
 
 const versionsKept = 10;
 
@@ -42,7 +42,7 @@ export const script = {
       if (found.version === known) return done(at, head);
       return done(at, { ...head, Source: found.source, AtMs: found.at, Versions });
     },
-    'script.list': (at: Moment, call: ScriptList): Outcome =>
+    'script.list': (at: Moment, call: ScriptsList): Outcome =>
       page(at, call, (key) => {
         const [newest] = scriptAt(at, call.account, key)!.versions;
         const { version, source, at: AtMs } = newest!;

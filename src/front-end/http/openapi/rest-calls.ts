@@ -38,7 +38,9 @@ const bodies: Readonly<Record<NonNullable<Spec['body']>, NonNullable<DescribedRo
     'application/json': { description: 'The value: any JSON.' },
     'text/plain': { type: 'string', description: 'With `?as=text`: kept as a string.' },
   },
-  source: { 'text/javascript': { type: 'string', description: 'The source: a module with a default export.' } },
+  source: {
+    'text/javascript': { type: 'string', description: 'The source: a module with a default export.' },
+  },
   lines: { 'application/json': { name: 'ImportPage', schema: schemaOf(importBody) } },
   policy: { 'application/json': { name: 'QueuePolicy', schema: schemaOf(queuePolicySchema) } },
   task: { 'application/json': { name: 'Task', schema: schemaOf(taskSchema) } },

@@ -6,7 +6,7 @@ import type {
   OlderScript,
   SameOperation,
   ScriptGet,
-  ScriptList,
+  ScriptsList,
   StoredScript,
 } from '../../../protocol/operations/script.ts';
 import { kinds } from '../../../protocol/record.ts';
@@ -89,7 +89,7 @@ function scriptReply(state: Turn['state'], { account, id, version, known }: Scri
   return { rev, outcome: 'ok', body: `${name}${wanted},${members},"Rev":${rev}}` };
 }
 
-export function listScripts({ state }: Turn, command: ScriptList): Page {
+export function listScripts({ state }: Turn, command: ScriptsList): Page {
   const limit = Math.min(command.limit, scriptPageMax);
   return pageOfEntries(state, kinds.script, { ...command, limit }, ({ key, entry: { rev, value } }) => {
     const head = value.slice(1, value.indexOf(',"Source":'));
