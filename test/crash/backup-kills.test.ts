@@ -10,12 +10,13 @@ import { parseStorageKey } from '../../src/storage/storage-key.ts';
 import { runCommand } from '../cli/command-under-test.ts';
 import { contentIn, emptyDirectory } from '../support/backed-up-store.ts';
 import { seededRandom, type SeededRandom } from '../support/seeded-random.ts';
-import { ServerUnderTest } from '../support/server-under-test.ts';
+import { eventually, ServerUnderTest } from '../support/server-under-test.ts';
 
 const seed = Number(process.env['DRAGONLOCK_CRASH_SEED'] ?? 1);
 const rounds = Number(process.env['DRAGONLOCK_CRASH_ROUNDS'] ?? 2);
 const writers = 4;
-const keys = 12;
+/** So many that some are not written again after a start has taken them into the store: only a copy has those. */
+const keys = 200;
 
 interface Acknowledged {
   readonly key: string;
@@ -46,12 +47,14 @@ test(`kill -9 while a server ships and copies: what is restored is what was ackn
   const random = seededRandom(seed);
   const place = emptyDirectory(t);
   const settings = `url: 'file://${place}', interval_ms: 100, keep_moments_days: 0, keep_copies_days: 0`;
-  const server = ServerUnderTest.prepare({ config: `shards: 2\nhttp: {threads: 1}\nbackup: {${settings}}\n` });
+  const configOf = (shards: number): string => `shards: ${shards}\nhttp: {threads: 1}\nbackup: {${settings}}\n`;
+  const server = ServerUnderTest.prepare();
   t.after(() => server.dispose(t.passed));
   const acknowledged: Acknowledged[] = [];
   let copying = 0;
   for (let round = 0; round < rounds; round += 1) {
-    await server.start();
+    // Another number of shards takes the journal into the store.
+    await server.start({ config: configOf(2 + (round % 2)) });
     const writing = Array.from({ length: writers }, () => write(server, acknowledged, random));
     // So many looks at the backup as the seed says, and a copy in every second of them: the load goes on meanwhile.
     for (let looks = 3 + random.below(20); looks > 0; looks -= 1) {
@@ -63,9 +66,10 @@ test(`kill -9 while a server ships and copies: what is restored is what was ackn
     await Promise.all(writing);
   }
   // The next start ships what the last one could not; it is lost with its machine then.
-  await server.start();
+  await server.start({ config: configOf(2 + (rounds % 2)) });
   const writing = Array.from({ length: writers }, () => write(server, acknowledged, random));
-  for (let looks = 20; looks > 0; looks -= 1) await server.ok('GET', '/admin/backups');
+  await server.call('POST', '/admin/backups');
+  await eventually('a copy', async () => (await server.metric('dragonlock_backup_copies_total')) > 0);
   const shipped = await server.metric('dragonlock_backup_shipped_revision');
   await server.kill();
   await Promise.all(writing);
@@ -79,6 +83,7 @@ test(`kill -9 while a server ships and copies: what is restored is what was ackn
   assert.ok(revision >= shipped, 'what was told to be in the backup is');
   const { content } = await contentIn(directory);
   const byRev = new Map(acknowledged.map((one) => [one.rev, one]));
+  const expected = new Set(acknowledged.filter(({ rev }) => rev <= revision).map(({ key }) => key));
   let compared = 0;
   for (const [storageKey, text] of content) {
     const { kind, account, key } = parseStorageKey(storageKey);
@@ -89,8 +94,9 @@ test(`kill -9 while a server ships and copies: what is restored is what was ackn
     const later = acknowledged.find((one) => one.key === key && one.rev > rev && one.rev <= revision);
     assert.equal(later, undefined, `again: DRAGONLOCK_CRASH_SEED=${seed}; ${key} is as of ${rev}`);
     compared += 1;
+    expected.delete(key);
   }
-  const expected = new Set(acknowledged.filter(({ rev }) => rev <= revision).map(({ key }) => key));
-  assert.equal(compared, expected.size);
+  // There may be more: of a write that a kill has met, the answer is lost.
+  assert.deepEqual([...expected], []);
   t.diagnostic(JSON.stringify({ rounds, acknowledged: acknowledged.length, copying, compared }));
 });
