@@ -81,6 +81,9 @@ export function scriptBatch(
     root: '',
   });
   if (batch.limit?.some(({ waitMs }) => waitMs > 0) === true) return refuseField('Limit', 'a script waits for nothing');
+  // They need the scope `task`, and a look at where they go.
+  if (batch.tasks?.some(({ definition }) => definition.target.kind === 'http') === true)
+    return refuseField('Tasks', 'a script has no requests sent; expected a task with Queue');
   return batch;
 }
 

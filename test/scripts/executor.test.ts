@@ -126,6 +126,7 @@ test('what refuses, fails, takes too long or is killed leaves nothing, and neith
     if (how === 'throw') throw new RangeError('x');
     if (how === 'wrong') tx.raw('KVSet', [{ Key: '', Value: 1 }]);
     if (how === 'force') tx.raw('UnlockID', 'a');
+    if (how === 'request') tx.raw('Tasks', [{ ID: 't', Delay: 1, URL: 'http://127.0.0.1:1/' }]);
   }`;
   await world.put({ b: 1 });
   const before = world.server.digest();
@@ -134,6 +135,7 @@ test('what refuses, fails, takes too long or is killed leaves nothing, and neith
     ['throw', 'script_failed'],
     ['wrong', 'script_failed'],
     ['force', 'script_failed'],
+    ['request', 'script_failed'],
     ['timeout', 'script_timeout'],
     ['killed', 'script_timeout'],
   ] as const) {
