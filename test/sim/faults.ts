@@ -75,6 +75,14 @@ export class Faults {
     if (random.below(2) === 0) this.checkpointRoom = false;
   }
 
+  freeDisk(): void {
+    const { disk, now } = this.#world;
+    // Nobody may have asked whether it was full in between.
+    if (disk.freeBytes !== Infinity) this.#fullUntil = now + recoversMs;
+    disk.freeBytes = Infinity;
+    this.checkpointRoom = true;
+  }
+
   /** Commits may still wait for space. */
   diskWasFull(): boolean {
     const { disk, now } = this.#world;

@@ -255,8 +255,7 @@ export class World {
       if (this.disk.freeBytes !== Infinity) {
         full += 1;
         if (random.below(60) === 0) {
-          this.disk.freeBytes = Infinity;
-          this.#faults.checkpointRoom = true;
+          this.#faults.freeDisk();
         }
       } else if (random.below(250) === 0) this.#faults.fillDisk();
       await this.#step();
@@ -313,7 +312,7 @@ export class World {
 
   /** Without further faults every client is answered, and the content is that of the log. */
   async #finish(): Promise<void> {
-    this.disk.freeBytes = Infinity;
+    this.#faults.freeDisk();
     this.trace.note('no more faults');
     for (let step = 0; this.clients.waiting > 0 || !this.#scheduler.idle; step += 1) {
       if (step > 20_000) throw new Violation(`it never ends: ${this.clients.describeWaiting()}`);
@@ -389,7 +388,7 @@ export class World {
       // The start itself is a commit: with no room at all it waits for some.
       if (step === 1000 && this.disk.freeBytes !== Infinity) {
         this.counts.add('start or stop waited for room');
-        this.disk.freeBytes = Infinity;
+        this.#faults.freeDisk();
       }
       await this.#guarded(() => {
         if (!this.#scheduler.step()) this.#passTime(true);
