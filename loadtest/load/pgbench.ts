@@ -39,6 +39,29 @@ export function advisoryLockScript(keys: number): PgScript {
   };
 }
 
+/** The rows are locked in the order of their numbers, so that two transfers never wait for each other in a ring. */
+export function transferScript(rows: number): PgScript {
+  return {
+    lines: [`\\set a random(1, ${rows})`, `\\set b random(1, ${rows})`, 'SELECT transfer(:a, :b, 1);'],
+    async prepare(port) {
+      const table = `CREATE TABLE acct (k int PRIMARY KEY, balance bigint NOT NULL);
+        INSERT INTO acct SELECT k, 1000000 FROM generate_series(1, ${rows}) k;`;
+      const transfer = `CREATE FUNCTION transfer(a int, b int, n int) RETURNS bigint LANGUAGE plpgsql AS $$
+        DECLARE left_over bigint;
+        BEGIN
+          PERFORM 1 FROM acct WHERE k IN (a, b) ORDER BY k FOR UPDATE;
+          SELECT balance INTO left_over FROM acct WHERE k = a;
+          IF left_over < n THEN RAISE EXCEPTION 'insufficient'; END IF;
+          UPDATE acct SET balance = balance - n WHERE k = a;
+          UPDATE acct SET balance = balance + n WHERE k = b;
+          RETURN left_over - n;
+        END $$;`;
+      const wrong = runSql(port, table + transfer);
+      if (wrong !== undefined) throw new Error(`PostgreSQL: ${wrong}`);
+    },
+  };
+}
+
 export interface PgLoad {
   readonly port: number;
   readonly script: PgScript;

@@ -60,6 +60,10 @@ export type Workload =
   | (Keys & QueueLives & { readonly kind: 'queue.life'; readonly run: string })
   /** Acks the message of a group and takes the next one, on a queue that is full of them. */
   | (Keys & { readonly kind: 'queue.handover'; readonly queue: string })
+  /** Moves one from an account of a bank to another, in a script. */
+  | (Keys & { readonly kind: 'script.transfer' })
+  /** Makes a task of a new name, which is due in a day, into a queue. */
+  | (Keys & { readonly kind: 'task.create'; readonly bytes: number })
   | (Keys & { readonly kind: 'sequence' })
   /** Lock and unlock in a loop: a pair is one unit. As a reader, or one of several with a permit, with `among`. */
   | (Keys & { readonly kind: 'lock'; readonly run: string; readonly among?: 'readers' | 'permits' })

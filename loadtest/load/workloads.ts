@@ -25,6 +25,7 @@ const dialogues: ReadonlySet<Workload['kind']> = new Set([
   'kv.idempotent',
   'queue.life',
   'queue.handover',
+  'task.create',
 ]);
 
 export function isSingle({ kind }: Workload): boolean {
@@ -120,6 +121,24 @@ function* dragonLock(workload: Workload, connection: number): Dialogue {
       case 'limit':
         yield { path: account(), body: `{"Limit":[{"Key":"limit-${randomBelow(keys)}","Rate":1000000}]}`, units: 1 };
         break;
+      case 'script.transfer': {
+        const [from, to] = [randomBelow(keys), randomBelow(keys)];
+        yield {
+          path: `${account()}/call/transfer`,
+          body: `{"Args":{"from":${from},"to":${to},"amount":1},"Keys":["acct/${from}","acct/${to}"]}`,
+          units: 1,
+        };
+        break;
+      }
+      case 'task.create': {
+        const id = `${process.pid}-${connection}-${Date.now()}-${unique++}`;
+        yield {
+          path: account(),
+          body: `{"Tasks":[{"ID":"${id}","Delay":86400,"Queue":"due","Data":"${value}"}]}`,
+          units: 1,
+        };
+        break;
+      }
       case 'queue.enqueue':
         yield {
           path: account(),
@@ -236,6 +255,15 @@ function* resp({ kind, accounts, keys, ...workload }: Workload): Dialogue {
   }
 }
 
+const transferScript = `local from = tonumber(redis.call('get', KEYS[1]) or '1000000')
+local to = tonumber(redis.call('get', KEYS[2]) or '1000000')
+if from < tonumber(ARGV[1]) then return redis.error_reply('insufficient') end
+if KEYS[1] ~= KEYS[2] then
+  redis.call('set', KEYS[1], from - ARGV[1])
+  redis.call('set', KEYS[2], to + ARGV[1])
+end
+return from - ARGV[1]`;
+
 const unlockScript = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) else return 0 end";
 
 function* redis(workload: Workload): Dialogue {
@@ -243,6 +271,13 @@ function* redis(workload: Workload): Dialogue {
   if (workload.kind === 'kv.write') {
     const value = 'v'.repeat(workload.bytes);
     for (;;) yield { command: ['SET', `key:${randomBelow(total)}`, value], units: 1 };
+  }
+  if (workload.kind === 'script.transfer') {
+    const { body: sha } = yield { command: ['SCRIPT', 'LOAD', transferScript], units: 0 };
+    for (;;) {
+      const [from, to] = [`acct/${randomBelow(total)}`, `acct/${randomBelow(total)}`];
+      yield { command: ['EVALSHA', sha, '2', from, to, '1'], units: 1 };
+    }
   }
   if (workload.kind === 'queue.enqueue') {
     const value = 'v'.repeat(workload.bytes);

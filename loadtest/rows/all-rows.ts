@@ -6,6 +6,7 @@ import { moreRows } from './more-rows.ts';
 import type { Row } from './row.ts';
 import { originalTableRows } from './original-table.ts';
 import { respRows } from './resp.ts';
+import { scriptRows } from './script-rows.ts';
 import { startRows } from './start-up.ts';
 
 /** All rows, in the order in which they run and are shown. @param latencies simulated by the original table, ms */
@@ -15,6 +16,7 @@ export function allRows(latencies: readonly number[]): readonly Row[] {
     ...respRows,
     ...queueRows,
     ...queueSizeRows,
+    ...scriptRows,
     ...clientRows,
     ...moreRows,
     ...startRows,

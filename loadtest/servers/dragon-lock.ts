@@ -14,6 +14,7 @@ export interface ServerSettings {
   readonly limits?: object;
   readonly journal?: object;
   readonly backup?: object;
+  readonly tasks?: object;
 }
 
 const serverFile = path.resolve(import.meta.dirname, '../../src/main/server.ts');

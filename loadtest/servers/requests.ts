@@ -24,6 +24,13 @@ export async function call(target: Target, path: string, body?: unknown): Promis
   }
 }
 
+/** Stores a script. */
+export async function putScript(target: Target, path: string, source: string): Promise<void> {
+  const headers = { ...authorization(target), 'Content-Type': 'text/javascript' };
+  const response = await fetch(`${originOf(target)}${path}`, { method: 'PUT', headers, body: source });
+  if (!response.ok) throw new Error(`PUT ${path} was answered ${response.status}: ${await response.text()}`);
+}
+
 /** Name → sum over all labels; a histogram's bucket has its bound in its name: `name_bucket 5`. */
 export type Metrics = ReadonlyMap<string, number>;
 
