@@ -52,6 +52,7 @@ export class ScriptFailedError extends ScriptError {
     return this.#fault.Line;
   }
 
+  /** From 1; undefined: it has no place in the source. */
   get column(): number | undefined {
     return this.#fault.Column;
   }

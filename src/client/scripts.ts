@@ -42,6 +42,7 @@ export interface ScriptCallOptions extends ScriptEvalOptions {
 
 /** What a call came to. */
 export interface ScriptResult<Result> {
+  /** What the script returned; undefined is null. */
   readonly result: Result;
   /** What the script wrote with `console.log`. */
   readonly log: readonly string[];
@@ -57,8 +58,11 @@ export interface ScriptResult<Result> {
 
 /** A script with its source. */
 export interface StoredScript {
+  /** Under which it is called. */
   readonly name: string;
+  /** The revision that stored it. */
   readonly version: number;
+  /** The text of the module. */
   readonly source: string;
   /** When it was stored: milliseconds since the epoch, by the server's clock. */
   readonly at: number;
@@ -68,7 +72,9 @@ export interface StoredScript {
 
 /** A script without its source. */
 export interface ScriptInfo {
+  /** Under which it is called. */
   readonly name: string;
+  /** The revision that stored it. */
   readonly version: number;
   /** When it was stored: milliseconds since the epoch, by the server's clock. */
   readonly at: number;

@@ -191,8 +191,10 @@ test('slow requests and busy accounts are told, without keys', async (t) => {
   assert.doesNotMatch((await own.call('GET', '/admin/slow')).text, /secret-key|URL/);
   for (const by of ['requests', 'bytes', 'time']) {
     const { Top } = (await own.ok('GET', `/admin/top?by=${by}`)) as unknown as { Top: Record<string, unknown>[] };
-    assert.equal(Top[0]?.['Account'], 'busy');
-    assert.ok(Number(Top[0]['Requests']) >= 122 && Number(Top[0]['Bytes']) > 0);
+    const busy = Top.find(({ Account }) => Account === 'busy');
+    // The slow one may have taken more time than all the others together.
+    if (by !== 'time') assert.equal(Top[0], busy);
+    assert.ok(Number(busy?.['Requests']) >= 122 && Number(busy?.['Bytes']) > 0);
   }
   assert.equal((await own.call('GET', '/admin/top?by=keys')).status, 400);
 });

@@ -13,6 +13,14 @@ import { eventually, serverForFile, type Headers } from '../support/server-under
 const notHere: Partial<Record<ErrorCode, string>> = {
   internal: 'a bug in the server: every test fails on it',
   disk_full: 'needs a full disk: disk-full.test.ts',
+  conflict: 'only when others write between the tries of a script: ../scripts/executor.test.ts',
+  copy_in_progress: 'needs a server that makes backups: backups.test.ts',
+  duplicate_task: 'of tasks: api-tasks.test.ts',
+  moved: 'needs a second machine: machines.test.ts',
+  script_failed: 'of scripts: scripts.test.ts',
+  script_refused: 'of scripts: scripts.test.ts',
+  script_timeout: 'of scripts: scripts.test.ts',
+  target_forbidden: 'of tasks: api-http-tasks.test.ts',
   account_deleting: 'only while a large account is swept: ../shard-worker/core/deletions.test.ts',
 };
 

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const script = new URL('run.ts', import.meta.url).pathname;
-const seeds = Number(process.env['DRAGONLOCK_SIM_SEEDS'] ?? 200);
+const seeds = Number(process.env['DRAGONLOCK_SIM_SEEDS'] ?? 240);
 
 interface Summary {
   readonly runs: number;

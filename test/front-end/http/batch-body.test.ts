@@ -117,7 +117,7 @@ const set = { KVSet: { Key: 'a', Value: 1 } };
 const refused: readonly (readonly [body: unknown, message: string | RegExp])[] = [
   [
     {},
-    'batch: nothing to do; expected at least one of Guard, UnlockID, UnlockIDs, LockID, LockIDs, Check, Ack, Nack, Extend, Limit, Atomic, KVGet, KVSet, Dequeue, Enqueue',
+    'batch: nothing to do; expected at least one of Guard, UnlockID, UnlockIDs, LockID, LockIDs, Check, Ack, Nack, Extend, Limit, Atomic, KVGet, KVSet, Dequeue, Enqueue, TaskCancel, Tasks',
   ],
   [{ KVSet: [], KVGet: [] }, /^batch: nothing to do/],
   [{ IdempotencyIDs: ['x'] }, /^batch: nothing to do/],

@@ -38,6 +38,7 @@ const others = [
   'backup.prune',
   'backup.recipients',
   'backup.s3',
+  'tasks.allow',
   'machines.here',
   'machines.list',
 ];
