@@ -5,7 +5,7 @@
  */
 import { hash } from 'node:crypto';
 import { failure, type Failure } from '../protocol/errors.ts';
-import { cellCount, cellOf } from '../protocol/cell.ts';
+import { cellOf } from '../protocol/cell.ts';
 import { assert } from '../shared/assert.ts';
 
 export interface MachineConfig {
@@ -39,28 +39,23 @@ export class Machines {
     for (const machine of list) for (const cell of machine.cells) byCell[cell] = machine;
     this.#byCell = byCell;
     this.#byAccount = new Map(list.flatMap((machine) => machine.accounts.map((account) => [account, machine])));
-    this.fingerprint = fingerprintOf(list);
-  }
-
-  /** @returns undefined if the account is on this machine */
-  elsewhere(account: string): MachineConfig | undefined {
-    if (this.here === '') return undefined;
-    const owner = this.#byAccount.get(account) ?? this.#byCell[cellOf(account)];
-    assert(owner !== undefined, 'every cell has a machine');
-    return owner.name === this.here ? undefined : owner;
+    this.fingerprint = fingerprintOf(byCell, list);
   }
 
   /** @returns why a request for this account is refused; undefined: it is served here */
   refusal(account: string): Failure | undefined {
-    const owner = this.elsewhere(account);
-    if (owner === undefined) return undefined;
+    if (this.here === '') return undefined;
+    const cell = cellOf(account);
+    const owner = this.#byAccount.get(account) ?? this.#byCell[cell];
+    assert(owner !== undefined, 'every cell has a machine');
+    if (owner.name === this.here) return undefined;
     const message = `This account is on another machine: ask ${owner.url}; nothing was done`;
-    return failure('moved', message, { Owner: owner.url, Cell: cellOf(account) });
+    return failure('moved', message, { Owner: owner.url, Cell: cell });
   }
 }
 
-function fingerprintOf(list: readonly MachineConfig[]): string {
-  const cells = Array.from({ length: cellCount }, (_, cell) => list.find((one) => one.cells.includes(cell))?.name);
+function fingerprintOf(byCell: readonly MachineConfig[], list: readonly MachineConfig[]): string {
+  const cells = byCell.map(({ name }) => name);
   const machines = list.map(({ name, url, accounts }) => [name, url, accounts.toSorted()]).toSorted(byName);
   return hash('sha256', JSON.stringify([cells, machines]), 'hex').slice(0, 8);
 }

@@ -12,7 +12,7 @@
  * with the others that have met it (turns.ts). It does nothing before its commit, and so can end at any step.
  */
 import { failure } from '../protocol/errors.ts';
-import { isFailure, type Reply } from '../protocol/replies.ts';
+import { failureReply, isFailure, type Reply } from '../protocol/replies.ts';
 import type { Revision } from '../protocol/ids.ts';
 import type { IdempotencyRequest } from '../protocol/operations/idempotency.ts';
 import type { Batch } from '../protocol/operations/operations.ts';
@@ -269,7 +269,7 @@ export class CallUnderWay {
     const message =
       `What the script had read changed in each of ${scriptTriesMax} tries: ${keys.map(quoted).join(', ')}; ` +
       'nothing was done, try again.';
-    return this.#replyOf(failure('conflict', message, { Keys: keys }));
+    return failureReply(this.#rev, failure('conflict', message, { Keys: keys }));
   }
 
   /** A call that has read nothing depends on no revision: it has that of now. */
@@ -284,13 +284,5 @@ export class CallUnderWay {
 
   #fail(why: Parameters<typeof fail>[1]): never {
     return fail(this.#rev, why);
-  }
-
-  #replyOf(why: Parameters<typeof fail>[1]): Reply {
-    try {
-      return this.#fail(why);
-    } catch (error) {
-      return (error as CallFailed).reply;
-    }
   }
 }

@@ -35,16 +35,20 @@ export class Wanted {
   }
 
   get isEmpty(): boolean {
-    return this.keys.size + this.counters.size + this.#lists.size === 0;
+    return this.#count === 0;
   }
 
   /** @returns false: all of it was there before */
   add({ keys, counters, lists }: ScriptNeeds): boolean {
-    const before = this.keys.size + this.counters.size + this.#lists.size;
+    const before = this.#count;
     for (const key of keys) this.keys.add(key);
     for (const key of counters) this.counters.add(key);
     for (const list of lists) this.#lists.set(JSON.stringify([list.prefix, list.after, list.limit]), list);
-    return this.keys.size + this.counters.size + this.#lists.size > before;
+    return this.#count > before;
+  }
+
+  get #count(): number {
+    return this.keys.size + this.counters.size + this.#lists.size;
   }
 }
 

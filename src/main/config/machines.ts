@@ -26,7 +26,7 @@ export function readMachines(given: Given | undefined, file: ConfigFileReader): 
 
 function readMachine(
   { name, url, cells = [], accounts = [] }: GivenMachine,
-  place: Place,
+  place: ConfigPath,
   claims: Claims,
 ): MachineConfig {
   claims.take(`machine ${name}`, name, [...place, 'name']);
@@ -41,8 +41,6 @@ function readMachine(
   return { name, url: url.replace(/\/+$/, ''), cells: own, accounts };
 }
 
-type Place = ConfigPath;
-
 /** What has a machine already. */
 class Claims {
   readonly file: ConfigFileReader;
@@ -56,7 +54,7 @@ class Claims {
     return this.#owners.has(thing);
   }
 
-  take(thing: string, machine: string, place: Place): void {
+  take(thing: string, machine: string, place: ConfigPath): void {
     const owner = this.#owners.get(thing);
     if (owner !== undefined) this.file.problemAt(place, `${thing} is there twice (${owner}); expected it once`);
     this.#owners.set(thing, machine);
