@@ -55,7 +55,7 @@ export const fuzzBodies: Fuzz = async (seed, count, onProgress) => {
   try {
     return await fuzzEach({ target: 'bodies', seed, count, onProgress }, (random, tally) => {
       const core = new CoreUnderTest({ limits });
-      if (chance(random, 0.02)) return door.history(core, random, tally);
+      if (chance(random, 0.1)) return door.history(core, random, tally);
       for (let step = 1 + random.below(12); step > 0; step -= 1) oneBody(core, random, tally);
       return undefined;
     });
@@ -388,15 +388,16 @@ const batchFields: Fields = [
 const lockFields: Fields = batchFields
   .filter(([name]) => !['Guard', 'Check', 'Atomic', 'UnlockID', 'Unlock'].includes(name))
   .map(([name, value, often]) => {
-    if (name === 'LockWait') return [name, value, 0.6];
-    return [name, value, /^Lock(ID|Dur)$/.test(name) ? 0.97 : often / 2];
+    if (name === 'LockWait') return [name, value, 0.7];
+    if (name === 'LockID') return [name, (random) => (chance(random, 0.7) ? '"a"' : value(random)), 0.97];
+    return [name, value, name === 'LockDur' ? 0.97 : often / 4];
   });
 
 const batchText: Part = (random) =>
   object(
     random,
-    chance(random, 0.3)
-      ? chance(random, 0.5)
+    chance(random, 0.5)
+      ? chance(random, 0.6)
         ? lockFields
         : queueFields
       : [...batchFields, ...queueFields].filter(([name]) => !name.startsWith('Lock') || chance(random, 0.05)),
