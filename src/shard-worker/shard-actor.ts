@@ -214,10 +214,12 @@ export class ShardActor {
 
   #handle(turn: Turn, letter: Letter): void {
     const { router, message } = letter;
+    // The space of the whole turn: the journal's can change at any moment, and the turn may hold records already.
+    const { outOfSpace } = turn.state;
     if (this.#held.isLate(letter)) turn.state.outOfSpace ??= reserveOnly('overloaded');
     if (message.kind === 'stats') this.#turnOut.of(router).stats.push({ id: message.id, stats: this.#stats() });
     else apply(turn, router, message);
-    if (this.#held.isLate(letter)) turn.state.outOfSpace = this.#outOfSpace();
+    turn.state.outOfSpace = outOfSpace;
   }
 
   /** Puts what the core has left for later in front of the account's other messages. */

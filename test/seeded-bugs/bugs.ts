@@ -354,6 +354,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'is answered overloaded, and nothing of it is done' },
   },
   {
+    name: 'a turn asks for the space again when it holds records already',
+    file: 'src/shard-worker/shard-actor.ts',
+    find: '    turn.state.outOfSpace = outOfSpace;\n',
+    replace: '    turn.state.outOfSpace = this.#outOfSpace();\n',
+    caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'a turn that has begun with space ends as it began' },
+  },
+  {
     name: 'a message overtakes a write of its account that waits',
     file: 'src/shared/fair-queue.ts',
     find: '        this.#waiting.push(lane);\n',
@@ -2315,6 +2322,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/cli/queue.test.ts', test: 'the child is ended before its lease can end' },
   },
   // Accounts as a whole.
+  {
+    name: 'a deletion that was marked is swept without space to write',
+    file: `${core}/deletion.ts`,
+    find: 'mustWait(turn) ? undefined : turn.state.deletions.fresh()',
+    replace: 'turn.state.deletions.fresh()',
+    caughtBy: { file: `${tests}/core/deletions.test.ts`, test: 'writes nothing when the space went' },
+  },
   {
     name: 'a swept account is open before all of it is gone',
     file: `${core}/deletion.ts`,
