@@ -1929,6 +1929,27 @@ export const seededBugs: readonly SeededBug[] = [
     },
   },
   {
+    name: 'the end of a run is not in the commit of its script',
+    file: 'src/scripts/call-under-way.ts',
+    find: '...(taskEnd !== undefined && { taskEnd: [taskEnd()] }),',
+    replace: '',
+    caughtBy: { file: 'test/dispatcher/script-tasks.test.ts', test: 'and the end of its run are one commit' },
+  },
+  {
+    name: 'a script that only reads does not end its run',
+    file: 'src/scripts/call-under-way.ts',
+    find: '&& taskEnd === undefined && moment.one',
+    replace: '&& moment.one',
+    caughtBy: { file: 'test/dispatcher/script-tasks.test.ts', test: 'a script that only reads has its run recorded' },
+  },
+  {
+    name: 'scripts of tasks take the places of messages',
+    file: 'src/dispatcher/due-task.ts',
+    find: "script: 'call',",
+    replace: "script: 'commit',",
+    caughtBy: { file: 'test/dispatcher/script-tasks.test.ts', test: 'scripts that take long hold back no message' },
+  },
+  {
     name: 'saving a schedule again moves its next run',
     file: `${core}/operations/task.ts`,
     find: 'operation, sameTimes ? current : {',
