@@ -72,6 +72,7 @@ const common = { durable: () => revisions.durable(), limits, counts, defer: setI
 const router = new Router({
   ...common,
   index,
+  awaitDurable: (awaits) => revisions.setAwaits(index, awaits),
   links: ports.shards.map(
     (port, shard) => new ThreadShardLink(port, new ReplyCredit(ports.credit, index * shards + shard)),
   ),

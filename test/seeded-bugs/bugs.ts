@@ -62,6 +62,20 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/journal/file/crash.test.ts', test: 'at every disk call of a life' },
   },
   {
+    name: 'a router that begins to wait does not look again',
+    file: 'src/router/router.ts',
+    find: '      this.#awaitDurable();\n      this.advance(options.durable());\n',
+    replace: '      this.#awaitDurable();\n',
+    caughtBy: { file: 'test/router/awaits-durable.test.ts', test: 'is not missed' },
+  },
+  {
+    name: 'a router with watches over a prefix is not told',
+    file: 'src/router/router.ts',
+    find: ' || prefixWatches.size > 0) return;',
+    replace: ') return;',
+    caughtBy: { file: 'test/router/awaits-durable.test.ts', test: 'while it has a watch over a prefix' },
+  },
+  {
     name: 'replies leave before the sync',
     file: 'src/router/reply-gate.ts',
     find: 'if (rev <= this.#durable) release();',
