@@ -19,7 +19,7 @@ import { longestTurns } from './turn-meter.ts';
 export const hostileConfig = `
 resp: {listen: '127.0.0.1:0'}
 tokens:
-  - {token: ${evilToken}, accounts: [evil], scopes: [read, write]}
+  - {token: ${evilToken}, accounts: [evil], scopes: [read, write, script, task]}
   - {token: ${bystanderToken}, accounts: [calm], scopes: [read, write]}
 `;
 

@@ -2407,6 +2407,20 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'what has left a line is not passed again' },
   },
   {
+    name: 'what comes back in front of a line is not seen',
+    file: `${core}/state/queue-lines.ts`,
+    find: '    if (this.#passed !== undefined && key <= this.#passed) this.#passed = undefined;\n',
+    replace: '',
+    caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'what comes back in front of all that was passed' },
+  },
+  {
+    name: 'a line forgets those that it has no room for',
+    file: `${core}/state/queue-lines.ts`,
+    find: '    this.#forget(this.#keys[windowMax / 2]!);\n',
+    replace: '',
+    caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'of more than a line remembers' },
+  },
+  {
     name: 'a deletion leaves keys',
     file: `${core}/operations/account.ts`,
     find: '(kind) => kind !== kinds.boot',
