@@ -138,6 +138,6 @@ function Rates() {
     <${Stat} label="Runs a second" value=${amount(now.runs)} values=${of('runs')} hint="Of all accounts; a call may need several" />
     <${Stat} label="CPU" value=${duration(now.cpu * 1000)} unit="a second" values=${of('cpu')} />
     <${Stat} label="Conflicts a second" value=${amount(now.conflicts)} values=${of('conflicts')} tone="warn" />
-    <${Stat} label="Threads killed" value=${amount(now.kills)} hint="Since the start, because of a script that could not be interrupted" />
+    <${Stat} label="Threads killed" value=${amount(now.kills)} values=${of('kills')} tone=${now.kills > 0 ? 'bad' : 'muted'} hint="Since the start, because of a script that could not be interrupted" />
   </div>`;
 }

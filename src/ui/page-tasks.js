@@ -100,7 +100,7 @@ function TaskTable({ tasks, chosen, onOpen }) {
         name: true,
         cell: (row) => {
           const { kind, text } = targetOf(row);
-          return html`<span class="small muted">${kind}</span> <${Name} text=${shortened(text, 120)} clamp />`;
+          return html`<span><span class="small muted">${kind}</span> <${Name} text=${shortened(text, 120)} clamp /></span>`;
         },
       },
       { label: 'Runs', right: true, cell: (row) => count(row.Runs) },
