@@ -69,7 +69,7 @@ interface WireUsage {
   readonly Waiters: number;
   readonly Watchers: number;
   readonly Limits: Readonly<
-    Record<'Bytes' | 'Entries' | 'Messages' | 'Tasks' | 'Tasks' | 'Waiters' | 'Watchers' | 'RequestsPerSecond', number>
+    Record<'Bytes' | 'Entries' | 'Messages' | 'Tasks' | 'Waiters' | 'Watchers' | 'RequestsPerSecond', number>
   >;
   readonly Rev: number;
 }

@@ -78,10 +78,11 @@ test('an account with quotas of its own is refused by them', async (t) => {
   await server.ok('POST', '/db/few/lock/l?dur=60&id=o');
 });
 
+const make = (id: string, more: object = {}) =>
+  ['POST', `/db/timed/task/${id}`, { Queue: 'q', Data: 1, ...more }] as const;
+
 test('an account may have so many tasks; those that have ended count, exactly so over a kill; to cancel one makes room', async (t) => {
   const server = await ServerUnderTest.forTest(t, { config });
-  const make = (id: string, more: object = {}) =>
-    ['POST', `/db/timed/task/${id}`, { Queue: 'q', Data: 1, ...more }] as const;
   await server.ok(...make('now'));
   await server.ok(...make('later', { Delay: 1000 }));
   await server.ok(...make('again', { Every: 3600 }));
