@@ -1943,6 +1943,13 @@ export const seededBugs: readonly SeededBug[] = [
     },
   },
   {
+    name: 'compiling costs an account nothing',
+    file: 'src/scripts/executor.ts',
+    find: 'budgets.charge(account, cpuMs, killed);\n    counts.compiled',
+    replace: 'counts.compiled',
+    caughtBy: { file: 'test/scripts/calls.test.ts', test: 'compiling a source is charged' },
+  },
+  {
     name: 'the end of a run is not in the commit of its script',
     file: 'src/scripts/call-under-way.ts',
     find: '...(taskEnd !== undefined && { taskEnd: [taskEnd()] }),',
