@@ -45,6 +45,8 @@ export class TaskLedger {
   readonly tasks = new Map<string, KnownTask>();
   /** How often nothing moved any more: who was told something before then can have been told by all. */
   quiet = 0;
+  /** When the last request of the flow came; over starts, too. */
+  lastOfFlow = -Infinity;
 
   made(task: MadeTask): void {
     this.tasks.set(task.id, { ...task, cancelledAt: 0, fence: 0, requests: 0, successes: 0, webhooks: new Map() });

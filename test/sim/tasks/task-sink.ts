@@ -22,7 +22,6 @@ export class TaskSink implements HttpSink {
   readonly #options: TaskSinkOptions;
   readonly #open = new Set<string>();
   readonly #openOfFlow = new Set<string>();
-  #lastOfFlow = -Infinity;
 
   /** One for each life of the server. */
   constructor(options: TaskSinkOptions) {
@@ -60,10 +59,10 @@ export class TaskSink implements HttpSink {
   #ofFlow(id: string, at: number): void {
     if (this.#openOfFlow.size > 0)
       throw new Violation(`I27: ${[...this.#openOfFlow].join()} and ${id} run in one place`);
-    if (at < this.#lastOfFlow + flowIntervalMs)
-      throw new Violation(`I27: ${id} begins ${at - this.#lastOfFlow} ms after another one of its flow`);
+    const sinceMs = at - this.#options.ledger.lastOfFlow;
+    if (sinceMs < flowIntervalMs) throw new Violation(`I27: ${id} begins ${sinceMs} ms after another one of its flow`);
     this.#openOfFlow.add(id);
-    this.#lastOfFlow = at;
+    this.#options.ledger.lastOfFlow = at;
     this.#options.counts.add('request of a flow');
   }
 

@@ -37,6 +37,16 @@ const retry = { max: 100, minMs: 300, maxMs: 2000, factor: 2 };
 const firstEpoch = 2 ** 22;
 /** Tasks that have ended are shown for an hour: by then a run must be over. */
 const runMsMax = 3_000_000;
+const lifeMsMax = 300_000;
+
+/** What a call may come to that is right; all but the first two have done nothing yet. */
+const outcomesOfCalls: ReadonlySet<string> = new Set([
+  'ok',
+  'script_refused',
+  'too_many_waiters',
+  'draining',
+  'conflict',
+]);
 
 interface Life {
   readonly server: InProcess;
@@ -78,7 +88,8 @@ export class TaskWorld {
       // Time passes when nothing else can happen: the less clients do, the more of it.
       this.#oneIn = [10, 40, 120][this.#random.below(3)]!;
       const steps = 100 + this.#random.below(1500);
-      for (let step = 0; step < steps && !this.#isOver; step += 1) await this.#step(true);
+      const end = this.now + lifeMsMax;
+      for (let step = 0; step < steps && this.now < end && !this.#isOver; step += 1) await this.#step(true);
       if (this.#random.below(5) === 0 && !this.#isOver) await this.#stop();
       else this.#powerCut();
     }
@@ -240,6 +251,7 @@ export class TaskWorld {
       disconnected: false,
       deliver: ({ outcome, body }) => {
         this.counts.add(`transfer: ${outcome}`);
+        if (!outcomesOfCalls.has(outcome)) throw new Violation(`the transfer ${mark} is answered ${body}`);
         if (outcome === 'ok') this.#transfers.ended(mark, { kind: 'done', ...answerOf(body) });
         else if (outcome === 'script_refused') this.#transfers.ended(mark, { kind: 'refused' });
       },
@@ -292,7 +304,7 @@ export class TaskWorld {
       if (At < nextMs) throw new Violation(`I24: ${Data} ran ${nextMs - At} ms before its instant`);
     }
     const ids = [...this.#ledger.tasks.keys()];
-    const get = ids.map((id) => `ran/${id}`);
+    const get = ['ran/', ...ids.map((id) => `ran/${id}`)];
     const { KV } = JSON.parse((await this.#answer(batch({ get }))).body) as { KV: { Key: string; Value?: number }[] };
     for (const { Key, Value = 0 } of KV) add(Key.slice('ran/'.length), Value);
     for (const id of ids) {

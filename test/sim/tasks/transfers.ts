@@ -15,10 +15,10 @@ export const transferSource = `export default (tx, { from, to, amount, mark }) =
   tx.set('mark/' + mark, (tx.get('mark/' + mark) ?? 0) + 1);
   return before - amount;
 }`;
-/** Reads twice: by name and by a list. */
+/** Reads two lists, which are not of one moment: its commit must notice. */
 export const auditSource = `export default (tx) => {
-  const [first] = tx.getAll(['b0']);
-  return first + tx.list('b', { after: 'b0' }).reduce((sum, { value }) => sum + value, 0);
+  const rows = [...tx.list('b', { limit: 2 }), ...tx.list('b', { after: 'b1', limit: 2 })];
+  return rows.reduce((sum, { value }) => sum + value, 0);
 }`;
 export const runSource = `export default (tx, id) => tx.set('ran/' + id, (tx.get('ran/' + id) ?? 0) + 1)`;
 
