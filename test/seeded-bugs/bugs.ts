@@ -358,8 +358,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a turn asks for the space again when it holds records already',
     file: 'src/shard-worker/shard-actor.ts',
-    find: '    turn.state.outOfSpace = outOfSpace;\n',
-    replace: '    turn.state.outOfSpace = this.#outOfSpace();\n',
+    find: '    turn.state.outOfSpace = before;\n',
+    replace: '    turn.state.outOfSpace = outOfSpace(this.#options);\n',
     caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'a turn that has begun with space ends as it began' },
   },
   {
@@ -2037,8 +2037,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'accounts whose requests hang take all places',
     file: 'src/dispatcher/task-dispatcher.ts',
-    find: 'Math.min(accountParallel, Math.max(1, Math.floor(left / 2)))',
-    replace: 'accountParallel',
+    find: 'Math.min(mostOfAccount, Math.max(1, Math.floor(left / 2)))',
+    replace: 'mostOfAccount',
     caughtBy: { file: 'test/dispatcher/http-tasks.test.ts', test: 'accounts whose requests hang leave places' },
   },
   {
@@ -2407,6 +2407,13 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'const after = passed === undefined ? undefined : prefix + passed;',
     replace: 'const after = passed === undefined ? undefined : prefix;',
     caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'what has left a line is not passed again' },
+  },
+  {
+    name: 'any number of consumers wait for one queue',
+    file: `${core}/operations/waiting.ts`,
+    find: "const name = resource === 'queue' ? 'consumers_per_queue_max' : 'waiters_per_lock_max';",
+    replace: "const name = resource === 'queue' ? 'waiters_per_shard_max' : 'waiters_per_lock_max';",
+    caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'so many wait for one queue' },
   },
   {
     name: 'what comes back in front of a line is not seen',
