@@ -83,6 +83,15 @@ describe('tasks with queues', () => {
     }
   });
 
+  test('who cancels a task that has run is told that there was none', async () => {
+    const server = new TasksUnderTest({ shards: 1 });
+    await server.ok(makeTask('t', { data: '1' }));
+    await server.advance(1000);
+    assert.equal((await server.task('t'))['State'], 'done');
+    assert.equal((await server.ok(cancelTask('t')))['Version'], 0);
+    assert.deepEqual(await server.taken('mail'), [1]);
+  });
+
   test('a task that was cancelled, replaced or paused while it was due does not run as it was', async () => {
     for (const change of [cancelTask('t'), changeTask('t', 'pause'), makeTask('t', { data: '2', replace: true })]) {
       const server = new TasksUnderTest({ shards: 1 });
