@@ -2300,6 +2300,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'OnFail block holds the message until redrive' },
   },
   {
+    name: 'a group with very many old messages behind its head is delivered without a lease',
+    file: `${core}/operations/queue-take.ts`,
+    find: 'if (head === undefined) return true;\n        break;',
+    replace: 'return true;',
+    caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'however many behind it are too old' },
+  },
+  {
     name: 'a group that was served keeps its place in the line',
     file: `${core}/operations/queue-moves.ts`,
     find: "const at = where === 'front' ? placeOfText(place) : view.nextPlace();",
