@@ -20,8 +20,9 @@ test('a command that throws answers an internal error with its number, is logged
   };
   const logged: object[] = [];
   const counted: number[] = [];
+  const connections: RespConnection[] = [];
   const server = net.createServer((socket) => {
-    new RespConnection(contextOf(get, logged, counted), socket);
+    connections.push(new RespConnection(contextOf(get, logged, counted), socket));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
