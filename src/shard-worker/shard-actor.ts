@@ -15,7 +15,7 @@ import { assert } from '../shared/assert.ts';
 import { tellDueTasks } from './core/operations/task-due.ts';
 import { queueTotals } from './core/operations/queue-looks.ts';
 import type { Clock } from '../shared/clock.ts';
-import { serverAccount, type Revision } from '../protocol/ids.ts';
+import { serverAccount } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
 import type { FromShard, ToShard } from '../protocol/wire/shard-messages.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
@@ -27,7 +27,7 @@ import { accountOf, type CoreMessage } from './core/state/core-message.ts';
 import type { ShardState } from './core/state/state.ts';
 import type { Turn } from './core/state/turn.ts';
 import { outOfSpace, reserveOnly, type StoreFullCode } from './out-of-space.ts';
-import { emptyMail, TurnOutbox, type Mail } from './turn-outbox.ts';
+import { emptyMail, TurnOutbox } from './turn-outbox.ts';
 import { HeldWrites, type WritePressure } from './held-writes.ts';
 import { FairQueue } from '../shared/fair-queue.ts';
 
@@ -80,11 +80,8 @@ export interface ActorOptions {
   readonly wake: (delayMs: number) => void;
   /** Asks the shard that counts epochs for one, which comes to `epochs.add`. */
   readonly askForEpoch?: () => void;
-  /**
-   * Present if the journal is in this thread: routers then hear only from the actor what is durable. The first
-   * `watching` ones hear of every commit, since they have watches; the others when something waits in their gate.
-   */
-  readonly announce?: { readonly watching: number; readonly onDurable: (listener: () => void) => void };
+  /** Present if the journal is in this thread: front ends then hear only from the actor what is durable. */
+  readonly announce?: { readonly routers: number; readonly onDurable: (listener: () => void) => void };
 }
 
 interface Letter {
@@ -108,8 +105,6 @@ export class ShardActor {
   #turns = 0;
   readonly #turnSeconds = new BucketCounter(turnSecondsBounds);
   #announced: number;
-  /** Routers that were sent something that was not durable yet. */
-  readonly #owed = new Set<number>();
   #inTurn = false;
 
   constructor(options: ActorOptions) {
@@ -239,19 +234,13 @@ export class ShardActor {
     const { state, send, announce } = this.#options;
     const durable = state.revisions.durable();
     const mails = this.#turnOut.take();
-    if (announce !== undefined) this.#announce(announce.watching, durable, mails);
-    for (const [router, mail] of mails) send(router, { durable, ...mail });
-  }
-
-  #announce(watching: number, durable: Revision, mails: Map<number, Mail>): void {
     if (durable > this.#announced) {
-      for (let router = 0; router < watching; router += 1) if (!mails.has(router)) mails.set(router, emptyMail());
-      for (const router of this.#owed) if (!mails.has(router)) mails.set(router, emptyMail());
-      this.#owed.clear();
-      this.#announced = durable;
+      for (let router = 0; router < (announce?.routers ?? 0); router += 1) {
+        if (!mails.has(router)) mails.set(router, emptyMail());
+      }
     }
-    // On a full disk what is sent now waits in the gates.
-    if (this.#options.state.revisions.current() > durable) for (const router of mails.keys()) this.#owed.add(router);
+    this.#announced = durable;
+    for (const [router, mail] of mails) send(router, { durable, ...mail });
   }
 
   #sleep(now: number, most: number): void {

@@ -196,8 +196,7 @@ function serve(boot: Boot): void {
     },
     askForEpoch: () => toMain({ kind: 'ask-for-epoch' }),
     ...(local !== undefined && {
-      // The last router is the dispatcher's, where nobody watches: a commit need not wake its thread.
-      announce: { watching: data.routerPorts.length - 1, onDurable: (listener) => local.onDurable(listener) },
+      announce: { routers: data.routerPorts.length, onDurable: (listener) => local.onDurable(listener) },
     }),
   });
   const take = (router: number, wire: ToShardWire): void => actor.receive(router, decodeToShard(wire));

@@ -176,9 +176,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
         cancels[shard] = after(delayMs, () => actor.turn());
       },
       askForEpoch: () => defer(() => actors[counting]!.epochs.take((epoch) => defer(() => actor.epochs.add(epoch)))),
-      ...(apart === undefined && {
-        announce: { watching: routers, onDurable: (listener) => local.onDurable(listener) },
-      }),
+      ...(apart === undefined && { announce: { routers, onDurable: (listener) => local.onDurable(listener) } }),
     });
     actors[shard] = actor;
     // Messages that arrive before the turn begins are part of it.
