@@ -8,6 +8,7 @@ import type { RespCommandSpec, RespContext } from '../../../src/front-end/resp/c
 import { commandTable } from '../../../src/front-end/resp/command-table.ts';
 import { RespConnection } from '../../../src/front-end/resp/connection.ts';
 import { UnreadReplies } from '../../../src/front-end/http/sockets/unread-replies.ts';
+import { TurnEnd } from '../../../src/front-end/turn-end.ts';
 import { defaultLimits } from '../../../src/shared/limits.ts';
 
 test('a command that throws answers an internal error with its number, is logged, and the connection goes on', async (t) => {
@@ -45,6 +46,7 @@ function contextOf(get: RespCommandSpec, logged: object[], counted: number[]): R
     commands: new Map([...commandTable, ['get', get]]),
     limits: defaultLimits,
     unreadBytesMax: 2 ** 20,
+    turnEnd: new TurnEnd(),
     unread: new UnreadReplies({ bytesMax: 2 ** 20, stallMs: 60_000 }),
     nextClientId: () => 1,
     nextRequestId: () => '7-1',
