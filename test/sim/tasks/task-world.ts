@@ -184,7 +184,8 @@ export class TaskWorld {
   #act(): void {
     const draw = this.#random.below(10);
     if (draw < 4) this.#make();
-    else if (draw < 5) this.#random.below(2) === 0 ? this.#cancel() : this.#change();
+    else if (draw < 5 && this.#random.below(2) === 0) this.#cancel();
+    else if (draw < 5) this.#change();
     else if (draw < 9) this.#transfer();
     else this.#audit();
   }
