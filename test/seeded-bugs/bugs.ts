@@ -64,6 +64,20 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/journal/file/crash.test.ts', test: 'at every disk call of a life' },
   },
   {
+    name: 'a router that begins to wait does not look again',
+    file: 'src/router/router.ts',
+    find: '      this.#awaitDurable();\n      this.advance(options.durable());\n',
+    replace: '      this.#awaitDurable();\n',
+    caughtBy: { file: 'test/router/awaits-durable.test.ts', test: 'is not missed' },
+  },
+  {
+    name: 'a router with watches over a prefix is not told',
+    file: 'src/router/router.ts',
+    find: ' || prefixWatches.size > 0) return;',
+    replace: ') return;',
+    caughtBy: { file: 'test/router/awaits-durable.test.ts', test: 'while it has a watch over a prefix' },
+  },
+  {
     name: 'replies leave before the sync',
     file: 'src/router/reply-gate.ts',
     find: 'if (rev <= this.#durable) release();',
@@ -1929,6 +1943,13 @@ export const seededBugs: readonly SeededBug[] = [
       file: 'test/dispatcher/task-dispatcher.test.ts',
       test: 'a task runs at its instant and not before, once',
     },
+  },
+  {
+    name: 'compiling costs an account nothing',
+    file: 'src/scripts/executor.ts',
+    find: 'budgets.charge(account, cpuMs, killed);\n    counts.compiled',
+    replace: 'counts.compiled',
+    caughtBy: { file: 'test/scripts/calls.test.ts', test: 'compiling a source is charged' },
   },
   {
     name: 'the end of a run is not in the commit of its script',
