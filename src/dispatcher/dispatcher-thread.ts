@@ -25,7 +25,7 @@ import { scriptExecutor } from '../front-end/script-executor.ts';
 import { ScriptClient } from '../scripts/threads/script-client.ts';
 import type { ScriptConnection } from '../scripts/threads/script-threads.ts';
 import { dnsResolver } from './http/resolve.ts';
-import { UndiciSink } from './http/undici-sink.ts';
+import { sinkWhenAsked } from './http/sink-when-asked.ts';
 import { TaskDispatcher } from './task-dispatcher.ts';
 
 export interface DispatcherThreadData {
@@ -82,7 +82,7 @@ const router = new Router({
 ports.journal?.on('message', ({ durable }: DurableMessage) => router.advance(durable));
 const fences = new Fences(epoch);
 let isAsked = false;
-const sink = new UndiciSink({
+const sink = sinkWhenAsked({
   policy: new TargetPolicy(tasks.allow),
   resolve: dnsResolver(),
   after: systemAfter,
