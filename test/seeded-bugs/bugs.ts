@@ -24,6 +24,8 @@ const histories = {
   test: 'both checkers and the watch validators find nothing wrong',
 };
 const simulator = { file: 'test/sim/simulator.test.ts', test: 'what was answered is true, durable and whole' };
+const simulatedTasks = { file: 'test/sim/tasks/tasks.test.ts', test: 'simulated tasks run as they were promised' };
+const untilTest = { file: 'test/dispatcher/task-moves.test.ts', test: 'no instant after Until' };
 const stores = 'test/client/store';
 const loadFaults = 'test/load-faults';
 const backups = 'test/backup';
@@ -60,6 +62,20 @@ export const seededBugs: readonly SeededBug[] = [
     find: "    failpoint('journal.written');\n",
     replace: "    for (const listener of this.#listeners) listener(last);\n    failpoint('journal.written');\n",
     caughtBy: { file: 'test/journal/file/crash.test.ts', test: 'at every disk call of a life' },
+  },
+  {
+    name: 'a router that begins to wait does not look again',
+    file: 'src/router/router.ts',
+    find: '      this.#awaitDurable();\n      this.advance(options.durable());\n',
+    replace: '      this.#awaitDurable();\n',
+    caughtBy: { file: 'test/router/awaits-durable.test.ts', test: 'is not missed' },
+  },
+  {
+    name: 'a router with watches over a prefix is not told',
+    file: 'src/router/router.ts',
+    find: ' || prefixWatches.size > 0) return;',
+    replace: ') return;',
+    caughtBy: { file: 'test/router/awaits-durable.test.ts', test: 'while it has a watch over a prefix' },
   },
   {
     name: 'replies leave before the sync',
@@ -1929,6 +1945,13 @@ export const seededBugs: readonly SeededBug[] = [
     },
   },
   {
+    name: 'compiling costs an account nothing',
+    file: 'src/scripts/executor.ts',
+    find: 'budgets.charge(account, cpuMs, killed);\n    counts.compiled',
+    replace: 'counts.compiled',
+    caughtBy: { file: 'test/scripts/calls.test.ts', test: 'compiling a source is charged' },
+  },
+  {
     name: 'the end of a run is not in the commit of its script',
     file: 'src/scripts/call-under-way.ts',
     find: '...(taskEnd !== undefined && { taskEnd: [taskEnd()] }),',
@@ -2624,5 +2647,89 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'running === 0 ? 0 : scriptRunsMax',
     replace: '0',
     caughtBy: { file: 'test/scripts/budgets.test.ts', test: 'two runs have threads' },
+  },
+  {
+    name: 'a cancel that comes too late is told as one in time',
+    file: 'src/shard-worker/core/operations/task.ts',
+    find: "?.how === 'done' ? 0 : before.version",
+    replace: '?.how === undefined ? before.version : before.version',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a schedule runs at an instant after its end',
+    file: 'src/dispatcher/task-moves.ts',
+    find: '{ dueMs: state.next, nowMs, most }',
+    replace: '{ dueMs: state.next, nowMs: now, most }',
+    caughtBy: untilTest,
+  },
+  {
+    name: 'instants after the end of a schedule are counted',
+    file: 'src/dispatcher/task-moves.ts',
+    find: '{ dueMs: instant, nowMs, most: missedCountMax }',
+    replace: '{ dueMs: instant, nowMs: now, most: missedCountMax }',
+    caughtBy: untilTest,
+  },
+  {
+    name: 'each try of a request has an id of its own',
+    file: 'src/dispatcher/http/task-request.ts',
+    find: 'const id = webhookId(names);',
+    replace: 'const id = webhookId({ ...names, instant: names.instant + names.attempt });',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'the fence of a request does not grow',
+    file: 'src/dispatcher/http-runs.ts',
+    find: 'const fence = fences.next();',
+    replace: 'const fence = fences.next() === undefined ? undefined : 1;',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a run keeps its place in the flow when it has ended',
+    file: 'src/dispatcher/flows.ts',
+    find: 'state.running -= 1;',
+    replace: 'state.running -= 0;',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'who waits for the end of a run of the flow is forgotten',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'for (const due of this.#waiting.get(name) ?? []) this.#lines.open(due);',
+    replace: '',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'what is told while a task runs is forgotten',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'known.newer = task;',
+    replace: '',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a shard is asked once for what is due',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'this.#pump();\n    this.#ask(shard);',
+    replace: 'this.#pump();',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a run keeps the place of its account when it has ended',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'lane.running[work] -= 1;',
+    replace: 'lane.running[work] -= 0;',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'what a script has read is not checked at its commit',
+    file: 'src/scripts/call-under-way.ts',
+    find: '...checksOf(moment, reads),',
+    replace: '',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a commit that found something moved counts as done',
+    file: 'src/scripts/call-under-way.ts',
+    find: 'if (moved !== undefined) return moved;',
+    replace: '',
+    caughtBy: simulatedTasks,
   },
 ];
