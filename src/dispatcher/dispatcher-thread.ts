@@ -21,7 +21,7 @@ import { realDisk } from '../shared/disk.ts';
 import type { FrontEndPorts } from '../front-end/ports.ts';
 import type { Config } from '../front-end/config-schema.ts';
 import { ownLimitsOf, type SharedCounters } from '../front-end/shared-counters.ts';
-import { SharedTaskCounts } from '../front-end/task-metrics.ts';
+import { SharedTaskCounts } from '../front-end/shared-task-counts.ts';
 import { scriptExecutor } from '../front-end/script-executor.ts';
 import { ScriptClient } from '../scripts/threads/script-client.ts';
 import type { ScriptConnection } from '../scripts/threads/script-threads.ts';
