@@ -80,8 +80,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'replies leave before the sync',
     file: 'src/router/reply-gate.ts',
-    find: 'if (rev <= this.#durable) release();',
-    replace: 'if (rev >= 0) release();',
+    find: 'if (rev <= this.#durable) return release();',
+    replace: 'if (rev >= 0) return release();',
     caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'neither replies, refusals' },
   },
   {
@@ -1006,7 +1006,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'events are doubled where a reader joins the live ones',
-    file: 'src/router/watch/prefix-watches.ts',
+    file: 'src/router/watch/hand-out.ts',
     find: '      if (record.rev <= reader.position) continue;\n',
     replace: '',
     caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'gets nothing twice, whatever the moment' },
