@@ -37,8 +37,6 @@ test('the schemas of the bundle are those of typebox, to the letter', async (t) 
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
   });
   const plain = (await import(pathToFileURL(outfile).href)) as { registered: readonly RegisteredSchema[] };
-  const texts = (all: readonly RegisteredSchema[]): string[] =>
-    all.map(({ schema, telling }) => `${telling} ${JSON.stringify(schema)}`).toSorted();
   assert.ok(registered.length >= 13);
   assert.deepEqual(texts(plain.registered), texts(registered));
 });
@@ -65,12 +63,22 @@ test('its checks tell the same of data that fit and that do not', () => {
   assert.ok(refused > 50, `${refused} were refused`);
 });
 
+function texts(all: readonly RegisteredSchema[]): string[] {
+  return all.map(({ schema, telling }) => `${telling} ${JSON.stringify(schema)}`).toSorted();
+}
+
 /** Wrong and right data for each member of an object. */
 function samples(schema: object): unknown[] {
   const { properties = {} } = schema as { readonly properties?: object };
   const values = [7, -1.5, 'text', '', true, null, [], [7], {}, { Key: 'k', Value: 1 }, 'ä'.repeat(300)];
   return [
-    ...[7, 'text', null, [], {}, { unknown: 1 }, [{}]],
+    7,
+    'text',
+    null,
+    [],
+    {},
+    { unknown: 1 },
+    [{}],
     ...Object.keys(properties).flatMap((name) => values.map((value) => ({ [name]: value }))),
   ];
 }
