@@ -9,6 +9,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
+import { checkImports, compiledChecks, writeChecks } from './compiled-checks.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -26,6 +27,13 @@ const entries = [
   'scripts/threads/script-thread',
   'shard-worker/shard-thread',
   'storage/checkpoint/checkpoint-thread',
+] as const;
+
+/** What most servers never load, and the others with its first use: files of their own, so that no thread reads their text. */
+const lazyEntries = [
+  'dispatcher/http/undici-sink',
+  'front-end/http/openapi/document',
+  'front-end/http/openapi/page',
 ] as const;
 
 /** What the commands of the package are. */
@@ -64,12 +72,43 @@ const withoutUnused: Plugin = {
   },
 };
 
+/** The name of such a file, wherever the thread's own is: `imports` in package.json leads to it. */
+const lazyName = (entry: string): string => `#lazy/${entry}`;
+
+/** In package.json of what has the bundle. */
+export const bundleImports: Readonly<Record<string, string>> = {
+  ...checkImports,
+  ...Object.fromEntries(lazyEntries.map((entry) => [lazyName(entry), `./${entry}.js`])),
+};
+
+const lazy: Plugin = {
+  name: 'lazy',
+  setup(bundler) {
+    bundler.onResolve({ filter: /^\.{1,2}\// }, ({ kind, path: name, resolveDir }) => {
+      if (kind !== 'dynamic-import') return undefined;
+      const file = path.relative(path.join(root, 'src'), path.resolve(resolveDir, name)).replace(/\.ts$/, '');
+      return (lazyEntries as readonly string[]).includes(file) ? { path: lazyName(file), external: true } : undefined;
+    });
+  },
+};
+
+/** Typebox makes the schemas; what they are needs a hundredth of it. A test compares the two. */
+export const plainSchemas: Plugin = {
+  name: 'plain-schemas',
+  setup(bundler) {
+    const file = fileURLToPath(new URL('plain-schemas.ts', import.meta.url));
+    bundler.onResolve({ filter: /^typebox$/ }, () => ({ path: file, sideEffects: false }));
+  },
+};
+
 /** Writes the bundle into `directory`, which must not have one yet. */
 export async function bundleServer(directory: string, { commands = false } = {}): Promise<void> {
   // The package is smaller without blanks: each thread keeps the text of its file in memory.
   const src = path.join(root, 'src');
   await build({
-    entryPoints: [...entries, ...(commands ? commandEntries : [])].map((entry) => path.join(src, `${entry}.ts`)),
+    entryPoints: [...entries, ...lazyEntries, ...(commands ? commandEntries : [])].map((entry) =>
+      path.join(src, `${entry}.ts`),
+    ),
     absWorkingDir: root,
     outbase: src,
     outdir: directory,
@@ -80,13 +119,17 @@ export async function bundleServer(directory: string, { commands = false } = {})
     platform: 'node',
     target: 'node22.19',
     external: [...packages],
-    plugins: [withoutUnused],
+    plugins: [withoutUnused, lazy, plainSchemas, compiledChecks],
     banner: { js: banner },
     logLevel: 'warning',
   });
+  await writeChecks(directory);
   fs.cpSync(path.join(src, 'ui'), path.join(directory, 'ui'), { recursive: true });
   const { name, version } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as Manifest;
-  fs.writeFileSync(path.join(directory, 'package.json'), `${JSON.stringify({ name, version, type: 'module' })}\n`);
+  fs.writeFileSync(
+    path.join(directory, 'package.json'),
+    `${JSON.stringify({ name, version, type: 'module', imports: bundleImports })}\n`,
+  );
 }
 
 interface Manifest {

@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { copyDocuments, serverDocuments } from './package-docs.ts';
-import { bundleServer } from './server-bundle.ts';
+import { bundleImports, bundleServer } from './server-bundle.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -43,6 +43,7 @@ export async function buildServerPackage(directory: string): Promise<void> {
     description: 'The Dragon Lock server: durable locks, keys with watches, counters, sequences, queues over HTTP.',
     license: own.license,
     type: 'module',
+    imports: bundleImports,
     os: ['linux'],
     engines: own.engines,
     bin: { 'dragonlock-server': './dragonlock-server.js' },

@@ -21,12 +21,12 @@ import { realDisk } from '../shared/disk.ts';
 import type { FrontEndPorts } from '../front-end/ports.ts';
 import type { Config } from '../front-end/config-schema.ts';
 import { ownLimitsOf, type SharedCounters } from '../front-end/shared-counters.ts';
-import { SharedTaskCounts } from '../front-end/task-metrics.ts';
+import { SharedTaskCounts } from '../front-end/shared-task-counts.ts';
 import { scriptExecutor } from '../front-end/script-executor.ts';
 import { ScriptClient } from '../scripts/threads/script-client.ts';
 import type { ScriptConnection } from '../scripts/threads/script-threads.ts';
 import { dnsResolver } from './http/resolve.ts';
-import { UndiciSink } from './http/undici-sink.ts';
+import { sinkWhenAsked } from './http/sink-when-asked.ts';
 import { TaskDispatcher } from './task-dispatcher.ts';
 
 export interface DispatcherThreadData {
@@ -86,7 +86,7 @@ const router = new Router({
 ports.journal?.on('message', ({ durable }: DurableMessage) => router.advance(durable));
 const fences = new Fences(epoch);
 let isAsked = false;
-const sink = new UndiciSink({
+const sink = sinkWhenAsked({
   policy: new TargetPolicy(tasks.allow),
   resolve: dnsResolver(),
   after: systemAfter,

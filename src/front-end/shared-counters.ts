@@ -10,7 +10,7 @@ import type { Config } from './config-schema.ts';
 import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RateLimiter, type OwnRates } from './rate-limiter.ts';
 import { ReloadCell } from './reload-cell.ts';
-import { SharedTaskCounts } from './task-metrics.ts';
+import { SharedTaskCounts } from './shared-task-counts.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { ScanCursors } from './resp/scan-cursors.ts';
 import { allocateClock } from '../shared/clock.ts';

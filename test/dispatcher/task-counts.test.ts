@@ -1,7 +1,7 @@
 /** What is counted of tasks, for metrics. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SharedTaskCounts } from '../../src/front-end/task-metrics.ts';
+import { SharedTaskCounts } from '../../src/front-end/shared-task-counts.ts';
 import { completePolicy } from '../../src/protocol/operations/queue-policy.ts';
 import { acme } from '../support/commands.ts';
 import { httpTask, makeTask } from '../support/task-commands.ts';

@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleServer } from '../../build/server-bundle.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 /** Below node_modules, because the bundle imports packages. */
@@ -31,6 +30,8 @@ async function bundleOfSources(): Promise<string> {
   }
   fs.mkdirSync(cache, { recursive: true });
   const unfinished = fs.mkdtempSync(path.join(cache, 'unfinished-'));
+  // It loads what makes bundles, which most test files need not.
+  const { bundleServer } = await import('../../build/server-bundle.ts');
   await bundleServer(unfinished, { commands: true });
   try {
     fs.renameSync(unfinished, bundle);
@@ -46,9 +47,10 @@ async function bundleOfSources(): Promise<string> {
 function stateOfSources(): string {
   const hash = createHash('sha256');
   const files = fs.readdirSync(path.join(root, 'src'), { recursive: true, encoding: 'utf8' }).toSorted();
-  const others = ['package.json', 'package-lock.json', 'build/server-bundle.ts', 'test/support/server-program.ts'];
+  const others = ['package.json', 'package-lock.json', 'test/support/server-program.ts'];
   for (const name of [
     ...others,
+    ...fs.readdirSync(path.join(root, 'build')).map((file) => `build/${file}`),
     ...files.filter((file) => /\.(ts|js|css|html|svg)$/.test(file)).map((file) => `src/${file}`),
   ]) {
     const file = path.join(root, name);

@@ -22,7 +22,7 @@ import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
 import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
 import { AccountCounts } from '../../router/account-counts.ts';
-import { SharedTaskCounts } from '../task-metrics.ts';
+import { SharedTaskCounts } from '../shared-task-counts.ts';
 import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
 import type { QueryText } from './parse/query.ts';
 import { TokenTable } from '../access.ts';

@@ -12,7 +12,7 @@ import type { TokenTable } from '../access.ts';
 import type { Machines } from '../machines.ts';
 import type { InForce } from '../in-force.ts';
 import type { ReloadCell } from '../reload-cell.ts';
-import type { SharedTaskCounts } from '../task-metrics.ts';
+import type { SharedTaskCounts } from '../shared-task-counts.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import type { ScriptExecutor } from '../../scripts/executor.ts';
 import type { RequestTurns } from './request-turns.ts';

@@ -1,7 +1,8 @@
 /** Reads config.yml, checks it against its schema, and reports problems with line and column. */
-import { Ajv, type ErrorObject } from 'ajv';
+import type { ErrorObject, ValidateFunction } from 'ajv';
 import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
-import { configSchema, type ConfigFile } from '../../front-end/config-schema.ts';
+import { configSchema, tokensSchema, type ConfigFile } from '../../front-end/config-schema.ts';
+import { checkOf } from '../../front-end/schema-checks.ts';
 import { nearestName } from '../../shared/closest-name.ts';
 import { shown } from '../../shared/text.ts';
 
@@ -15,15 +16,12 @@ export interface Override {
   readonly value: unknown;
 }
 
-/** The schemas are our own: a test checks them, not each start. */
-const ajv = new Ajv({
-  allErrors: true,
-  verbose: true,
-  allowUnionTypes: true,
-  keywords: ['expected'],
-  validateSchema: false,
-  meta: false,
-});
+/** Of each kind of file. */
+const checks: Readonly<Record<FileKind, () => ValidateFunction>> = {
+  config: checkOf(configSchema, 'all-errors'),
+  tokens: checkOf(tokensSchema, 'all-errors'),
+};
+export type FileKind = 'config' | 'tokens';
 
 export class ConfigFileReader {
   readonly problems: string[] = [];
@@ -44,14 +42,14 @@ export class ConfigFileReader {
    */
   read(readFile: (file: string) => string, overrides: readonly Override[] = []): ConfigFile {
     this.#overrides = overrides;
-    return (this.readAs(configSchema, readFile) as ConfigFile | undefined) ?? {};
+    return (this.readAs('config', readFile) as ConfigFile | undefined) ?? {};
   }
 
-  /** Reads a file of this schema. @returns undefined when there is nothing in it, or it has `problems` */
-  readAs(schema: object, readFile: (file: string) => string): unknown {
+  /** Reads a file of this kind. @returns undefined when there is nothing in it, or it has `problems` */
+  readAs(kind: FileKind, readFile: (file: string) => string): unknown {
     const content = this.#withOverrides(this.#parsed(readFile));
     if (content === undefined) return undefined;
-    const fits = ajv.compile(schema);
+    const fits = checks[kind]();
     if (fits(content)) return content;
     for (const error of mostTelling(fits.errors ?? [])) this.#shapeProblem(error);
     return undefined;

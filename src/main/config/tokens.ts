@@ -1,6 +1,6 @@
 /** Reads tokens: those in config.yml, and those in a file of their own (`tokens_file`). */
 import { hash } from 'node:crypto';
-import { tokensSchema, type ConfigFile, type TokenConfig } from '../../front-end/config-schema.ts';
+import type { ConfigFile, TokenConfig } from '../../front-end/config-schema.ts';
 import { ConfigFileReader, type ConfigPath } from './config-file.ts';
 
 /** Digits of a token's hash that are its name when it has none. */
@@ -23,7 +23,7 @@ export function readTokens({ tokens, tokensFile, readSecret }: TokenSources, fil
   tokens.forEach((token, i) => index.add(token, file, ['tokens', i]));
   if (tokensFile !== '') {
     const own = new ConfigFileReader(tokensFile, 'required');
-    const listed = (own.readAs(tokensSchema, readSecret) as Listed | undefined) ?? [];
+    const listed = (own.readAs('tokens', readSecret) as Listed | undefined) ?? [];
     listed.forEach((token, i) => index.add(token, own, [i]));
     for (const problem of own.problems) file.problem(problem);
   }

@@ -1,23 +1,19 @@
 /**
  * Checks a body against its schema, and says in our words what does not fit: `KVSet[1].Key: expected a string of 1 to
- * 512 bytes, got 7`. Ajv compiles each schema once, for the first body: a start has none, and each front end would compile
- * all of them. It does not coerce, fill in or remove anything.
+ * 512 bytes, got 7`.
  */
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { ErrorObject } from 'ajv';
 import type { Static, TSchema } from 'typebox';
 import { nearestName } from '../../../shared/closest-name.ts';
 import { refuseField } from '../../../protocol/refusal.ts';
 import { shown } from '../../../shared/text.ts';
-
-// `verbose` only adds schema and data to errors; a body that fits costs nothing more. The schemas are our own: to check
-// them at each start took longer than to compile them, so a test does.
-const ajv = new Ajv({ verbose: true, allErrors: false, keywords: ['expected'], validateSchema: false, meta: false });
+import { checkOf } from '../../schema-checks.ts';
 
 /** @returns a check that returns a fitting body with its type, and refuses any other (400). */
 export function validator<Schema extends TSchema>(schema: Schema): (body: unknown, root?: string) => Static<Schema> {
-  let fits: ValidateFunction<Static<Schema>> | undefined;
+  const check = checkOf(schema, 'first-error');
   return (body, root = '') => {
-    fits ??= ajv.compile<Static<Schema>>(schema);
+    const fits = check();
     if (!fits(body)) refuseShape(fits.errors ?? [], root);
     return body;
   };
