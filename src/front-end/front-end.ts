@@ -165,6 +165,7 @@ export class FrontEnd {
     const router = new Router({
       ...common,
       index,
+      awaitDurable: (awaits) => revisions.setAwaits(index, awaits),
       links: ports.shards.map((port, shard) => {
         return new ThreadShardLink(port, new ReplyCredit(ports.credit, index * ports.shards.length + shard));
       }),

@@ -46,6 +46,8 @@ export interface RouterOptions {
   readonly links: readonly ShardLink[];
   /** The highest revision on disk, at this very moment. */
   readonly durable: () => Revision;
+  /** Says whether `advance` is to be called when more is durable; what is durable is read anew afterwards. */
+  readonly awaitDurable: (awaits: boolean) => void;
   readonly limits: Limits;
   /** Shared by all front ends. */
   readonly counts: RouterCounts;
@@ -68,6 +70,7 @@ export class Router implements Dispatcher {
   readonly #loads: RequestLoads;
   readonly #questions: ShardQuestions;
   #nextId = 0;
+  #awaitsDurable = false;
   #draining = false;
   #idle: (() => void) | undefined;
 
@@ -77,7 +80,10 @@ export class Router implements Dispatcher {
     const shards = links.length;
     const nextId = (): number => this.#newId();
     // The last queue is that of transactions.
-    this.#gate = new ReplyGate(shards + 1, options.durable());
+    this.#gate = new ReplyGate(shards + 1, options.durable(), () => {
+      this.#awaitDurable();
+      this.advance(options.durable());
+    });
     this.#mail = new ShardMail(links, defer);
     const mail = this.#mail;
     this.#questions = new ShardQuestions(mail, nextId);
@@ -153,7 +159,7 @@ export class Router implements Dispatcher {
 
   requestAll(batches: readonly Batch[], sink: BatchReplySink): Cancelable {
     if (this.#draining) {
-      for (const place of batches.keys()) sink.deliver(place, failureReply(this.#gate.durable, goingDown));
+      for (const place of batches.keys()) sink.deliver(place, failureReply(this.#options.durable(), goingDown));
       return uncancellable;
     }
     const [first] = batches;
@@ -166,7 +172,7 @@ export class Router implements Dispatcher {
     };
     const refused = this.#loads.takeBytes(load);
     if (refused !== undefined) {
-      for (const place of batches.keys()) sink.deliver(place, failureReply(this.#gate.durable, refused));
+      for (const place of batches.keys()) sink.deliver(place, failureReply(this.#options.durable(), refused));
       return uncancellable;
     }
     const array: BatchArray = { sink, begun: [], load };
@@ -185,13 +191,17 @@ export class Router implements Dispatcher {
 
   watchPrefix(watch: PrefixWatch, sink: ReplySink): Cancelable {
     if (this.#draining) return this.#refuse(sink, goingDown);
+    this.#awaitDurable();
     return this.#options.prefixWatches.watch(watch, sink);
   }
 
   streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Cancelable {
-    if (!this.#draining) return this.#options.prefixWatches.stream(watch, sink);
-    sink.end(failureReply(this.#gate.durable, goingDown));
-    return uncancellable;
+    if (this.#draining) {
+      sink.end(failureReply(this.#options.durable(), goingDown));
+      return uncancellable;
+    }
+    this.#awaitDurable();
+    return this.#options.prefixWatches.stream(watch, sink);
   }
 
   watches(of: AccountId | undefined, limit: number): readonly WatchInfo[] {
@@ -218,8 +228,12 @@ export class Router implements Dispatcher {
 
   /** Takes a higher durable revision from the journal's thread, or from the shard that writes the journal itself. */
   advance(durable: Revision): void {
+    const { prefixWatches, awaitDurable } = this.#options;
     this.#gate.advance(durable);
-    this.#options.prefixWatches.advance();
+    prefixWatches.advance();
+    if (!this.#awaitsDurable || !this.#gate.isEmpty || prefixWatches.size > 0) return;
+    this.#awaitsDurable = false;
+    awaitDurable(false);
   }
 
   /** Answers every waiting client, refuses new requests, and resolves when every reply is out. */
@@ -235,6 +249,12 @@ export class Router implements Dispatcher {
   /** Call after `drain`. Makes every shard commit and checkpoint. */
   close(): Promise<void> {
     return this.#questions.close();
+  }
+
+  #awaitDurable(): void {
+    if (this.#awaitsDurable) return;
+    this.#awaitsDurable = true;
+    this.#options.awaitDurable(true);
   }
 
   #toArray(array: BatchArray, batch: Batch, place: number, shard: number): Cancelable {
@@ -262,7 +282,7 @@ export class Router implements Dispatcher {
   }
 
   #refuse(sink: ReplySink, why: Failure): Cancelable {
-    sink.deliver(failureReply(this.#gate.durable, why));
+    sink.deliver(failureReply(this.#options.durable(), why));
     return uncancellable;
   }
 

@@ -17,17 +17,20 @@ export const taskErrorBytesMax = 1024;
 /** Tasks that a shard tells the dispatcher at once. */
 export const dueTasksMax = 256;
 /** Bytes of due tasks that the dispatcher has in memory, of all accounts and of one. */
-export const dueBytesMax = 32 * 1024 * 1024;
-export const accountDueBytesMax = 4 * 1024 * 1024;
-export const dueMax = 20_000;
+export const dueBytesMax = 64 * 1024 * 1024;
+export const accountDueBytesMax = 12 * 1024 * 1024;
+export const dueMax = 40_000;
 /** Bytes of due tasks in one message from a shard. */
 export const duePageBytesMax = 1024 * 1024;
-/** Tasks of one account that stand in line in the dispatcher; others are put off. */
-export const accountDueMax = 1000;
+/** Tasks of one account that stand in line in the dispatcher, and at most half of what is left; others are put off. */
+export const accountDueMax = 10_000;
 export const taskPutOffMs = 60 * 1000;
 /** Runs at once, of all accounts and of one. */
 export const taskRunsMax = 256;
 export const accountTaskRunsMax = 32;
+/** Of them, runs that call scripts: of one account few have a thread at once. */
+export const taskCallsMax = 64;
+export const accountTaskCallsMax = 8;
 /** Instants of one gap that Misfire "all" makes up for. */
 export const madeUpMax = 1000;
 /** Instants of one gap that a cron pattern counts: to find each takes a tenth of a millisecond, or more. */

@@ -24,6 +24,8 @@ const histories = {
   test: 'both checkers and the watch validators find nothing wrong',
 };
 const simulator = { file: 'test/sim/simulator.test.ts', test: 'what was answered is true, durable and whole' };
+const simulatedTasks = { file: 'test/sim/tasks/tasks.test.ts', test: 'simulated tasks run as they were promised' };
+const untilTest = { file: 'test/dispatcher/task-moves.test.ts', test: 'no instant after Until' };
 const stores = 'test/client/store';
 const loadFaults = 'test/load-faults';
 const backups = 'test/backup';
@@ -60,6 +62,20 @@ export const seededBugs: readonly SeededBug[] = [
     find: "    failpoint('journal.written');\n",
     replace: "    for (const listener of this.#listeners) listener(last);\n    failpoint('journal.written');\n",
     caughtBy: { file: 'test/journal/file/crash.test.ts', test: 'at every disk call of a life' },
+  },
+  {
+    name: 'a router that begins to wait does not look again',
+    file: 'src/router/router.ts',
+    find: '      this.#awaitDurable();\n      this.advance(options.durable());\n',
+    replace: '      this.#awaitDurable();\n',
+    caughtBy: { file: 'test/router/awaits-durable.test.ts', test: 'is not missed' },
+  },
+  {
+    name: 'a router with watches over a prefix is not told',
+    file: 'src/router/router.ts',
+    find: ' || prefixWatches.size > 0) return;',
+    replace: ') return;',
+    caughtBy: { file: 'test/router/awaits-durable.test.ts', test: 'while it has a watch over a prefix' },
   },
   {
     name: 'replies leave before the sync',
@@ -352,6 +368,13 @@ export const seededBugs: readonly SeededBug[] = [
     find: "    if (this.#held.isLate(letter)) turn.state.outOfSpace ??= reserveOnly('overloaded');\n",
     replace: '',
     caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'is answered overloaded, and nothing of it is done' },
+  },
+  {
+    name: 'a turn asks for the space again when it holds records already',
+    file: 'src/shard-worker/shard-actor.ts',
+    find: '    turn.state.outOfSpace = before;\n',
+    replace: '    turn.state.outOfSpace = outOfSpace(this.#options);\n',
+    caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'a turn that has begun with space ends as it began' },
   },
   {
     name: 'a message overtakes a write of its account that waits',
@@ -1922,6 +1945,34 @@ export const seededBugs: readonly SeededBug[] = [
     },
   },
   {
+    name: 'compiling costs an account nothing',
+    file: 'src/scripts/executor.ts',
+    find: 'budgets.charge(account, cpuMs, killed);\n    counts.compiled',
+    replace: 'counts.compiled',
+    caughtBy: { file: 'test/scripts/calls.test.ts', test: 'compiling a source is charged' },
+  },
+  {
+    name: 'the end of a run is not in the commit of its script',
+    file: 'src/scripts/call-under-way.ts',
+    find: '...(taskEnd !== undefined && { taskEnd: [taskEnd()] }),',
+    replace: '',
+    caughtBy: { file: 'test/dispatcher/script-tasks.test.ts', test: 'and the end of its run are one commit' },
+  },
+  {
+    name: 'a script that only reads does not end its run',
+    file: 'src/scripts/call-under-way.ts',
+    find: '&& taskEnd === undefined && moment.one',
+    replace: '&& moment.one',
+    caughtBy: { file: 'test/dispatcher/script-tasks.test.ts', test: 'a script that only reads has its run recorded' },
+  },
+  {
+    name: 'scripts of tasks take the places of messages',
+    file: 'src/dispatcher/due-task.ts',
+    find: "script: 'call',",
+    replace: "script: 'commit',",
+    caughtBy: { file: 'test/dispatcher/script-tasks.test.ts', test: 'scripts that take long hold back no message' },
+  },
+  {
     name: 'saving a schedule again moves its next run',
     file: `${core}/operations/task.ts`,
     find: 'operation, sameTimes ? current : {',
@@ -2007,8 +2058,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'accounts whose requests hang take all places',
     file: 'src/dispatcher/task-dispatcher.ts',
-    find: 'Math.min(accountParallel, Math.max(1, Math.floor(left / 2)))',
-    replace: 'accountParallel',
+    find: 'Math.min(mostOfAccount, Math.max(1, Math.floor(left / 2)))',
+    replace: 'mostOfAccount',
     caughtBy: { file: 'test/dispatcher/http-tasks.test.ts', test: 'accounts whose requests hang leave places' },
   },
   {
@@ -2316,6 +2367,13 @@ export const seededBugs: readonly SeededBug[] = [
   },
   // Accounts as a whole.
   {
+    name: 'a deletion that was marked is swept without space to write',
+    file: `${core}/deletion.ts`,
+    find: 'mustWait(turn) ? undefined : turn.state.deletions.fresh()',
+    replace: 'turn.state.deletions.fresh()',
+    caughtBy: { file: `${tests}/core/deletions.test.ts`, test: 'writes nothing when the space went' },
+  },
+  {
     name: 'a swept account is open before all of it is gone',
     file: `${core}/deletion.ts`,
     find: '  if (deletion.kind === sweptKinds.length) {',
@@ -2370,6 +2428,27 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'const after = passed === undefined ? undefined : prefix + passed;',
     replace: 'const after = passed === undefined ? undefined : prefix;',
     caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'what has left a line is not passed again' },
+  },
+  {
+    name: 'any number of consumers wait for one queue',
+    file: `${core}/operations/waiting.ts`,
+    find: "const name = resource === 'queue' ? 'consumers_per_queue_max' : 'waiters_per_lock_max';",
+    replace: "const name = resource === 'queue' ? 'waiters_per_shard_max' : 'waiters_per_lock_max';",
+    caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'so many wait for one queue' },
+  },
+  {
+    name: 'what comes back in front of a line is not seen',
+    file: `${core}/state/queue-lines.ts`,
+    find: '    if (this.#passed !== undefined && key <= this.#passed) this.#passed = undefined;\n',
+    replace: '',
+    caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'what comes back in front of all that was passed' },
+  },
+  {
+    name: 'a line forgets those that it has no room for',
+    file: `${core}/state/queue-lines.ts`,
+    find: '    this.#forget(this.#keys[windowMax / 2]!);\n',
+    replace: '',
+    caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'of more than a line remembers' },
   },
   {
     name: 'a deletion leaves keys',
@@ -2568,5 +2647,89 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'running === 0 ? 0 : scriptRunsMax',
     replace: '0',
     caughtBy: { file: 'test/scripts/budgets.test.ts', test: 'two runs have threads' },
+  },
+  {
+    name: 'a cancel that comes too late is told as one in time',
+    file: 'src/shard-worker/core/operations/task.ts',
+    find: "?.how === 'done' ? 0 : before.version",
+    replace: '?.how === undefined ? before.version : before.version',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a schedule runs at an instant after its end',
+    file: 'src/dispatcher/task-moves.ts',
+    find: '{ dueMs: state.next, nowMs, most }',
+    replace: '{ dueMs: state.next, nowMs: now, most }',
+    caughtBy: untilTest,
+  },
+  {
+    name: 'instants after the end of a schedule are counted',
+    file: 'src/dispatcher/task-moves.ts',
+    find: '{ dueMs: instant, nowMs, most: missedCountMax }',
+    replace: '{ dueMs: instant, nowMs: now, most: missedCountMax }',
+    caughtBy: untilTest,
+  },
+  {
+    name: 'each try of a request has an id of its own',
+    file: 'src/dispatcher/http/task-request.ts',
+    find: 'const id = webhookId(names);',
+    replace: 'const id = webhookId({ ...names, instant: names.instant + names.attempt });',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'the fence of a request does not grow',
+    file: 'src/dispatcher/http-runs.ts',
+    find: 'const fence = fences.next();',
+    replace: 'const fence = fences.next() === undefined ? undefined : 1;',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a run keeps its place in the flow when it has ended',
+    file: 'src/dispatcher/flows.ts',
+    find: 'state.running -= 1;',
+    replace: 'state.running -= 0;',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'who waits for the end of a run of the flow is forgotten',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'for (const due of this.#waiting.get(name) ?? []) this.#lines.open(due);',
+    replace: '',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'what is told while a task runs is forgotten',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'known.newer = task;',
+    replace: '',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a shard is asked once for what is due',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'this.#pump();\n    this.#ask(shard);',
+    replace: 'this.#pump();',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a run keeps the place of its account when it has ended',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'lane.running[work] -= 1;',
+    replace: 'lane.running[work] -= 0;',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'what a script has read is not checked at its commit',
+    file: 'src/scripts/call-under-way.ts',
+    find: '...checksOf(moment, reads),',
+    replace: '',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a commit that found something moved counts as done',
+    file: 'src/scripts/call-under-way.ts',
+    find: 'if (moved !== undefined) return moved;',
+    replace: '',
+    caughtBy: simulatedTasks,
   },
 ];

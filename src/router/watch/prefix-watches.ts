@@ -105,6 +105,10 @@ export class PrefixWatches {
     this.#options.defer(() => this.#pump());
   }
 
+  get size(): number {
+    return this.#loadOf.size;
+  }
+
   /** All that are open. */
   readonly open = (): Iterable<PrefixReader> => this.#loadOf.keys();
 
