@@ -6,7 +6,7 @@
  * cell has seen no beat for longer (watch-nodes.ts). Clocks are monotonic, and may differ in rate by a quarter.
  */
 import { assert } from '../shared/assert.ts';
-import type { Engine, Session as SessionId } from './engine.ts';
+import type { Engine, Session } from './engine.ts';
 import { definite } from './fenced-log.ts';
 
 export const beatEveryMs = 500;
@@ -18,8 +18,8 @@ export interface SessionDependencies {
   readonly now: () => number;
 }
 
-export class Session {
-  readonly id: SessionId;
+export class NodeSession {
+  readonly id: Session;
   readonly node: string;
   readonly #engine: Engine;
   readonly #now: () => number;
@@ -28,7 +28,7 @@ export class Session {
   #beatenAt = -Infinity;
   #isLost = false;
 
-  constructor(node: string, id: SessionId, { engine, now }: SessionDependencies) {
+  constructor(node: string, id: Session, { engine, now }: SessionDependencies) {
     this.node = node;
     this.id = id;
     this.#engine = engine;
@@ -56,7 +56,7 @@ export class Session {
    * @param isOwn whether this very node has had that session; any other under its name is of a process that may still live
    * @returns `taken`: it does; try again when it has been declared dead
    */
-  async join(isOwn: (session: SessionId) => boolean, pause: () => Promise<void>): Promise<'joined' | 'taken'> {
+  async join(isOwn: (session: Session) => boolean, pause: () => Promise<void>): Promise<'joined' | 'taken'> {
     for (;;) {
       const nodes = await definite(() => this.#engine.nodes(), pause);
       assert(nodes !== 'refused', 'a look has no condition');

@@ -3,14 +3,14 @@
  * node's own beats were acknowledged without a pause: when the engine itself is away, nobody's beat moves, and after it has
  * come back all owners go on.
  */
-import type { NodeRow, Session as SessionId } from './engine.ts';
+import type { NodeRow, Session } from './engine.ts';
 
 export const goneMs = 2500;
 /** Between two acknowledged beats of one's own. */
 export const ownPauseMaxMs = 1000;
 
 interface Standing {
-  readonly session: SessionId;
+  readonly session: Session;
   readonly beat: number;
   /** Since when it stands still, on this machine's clock. */
   readonly since: number;
