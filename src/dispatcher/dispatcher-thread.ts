@@ -72,11 +72,10 @@ const { limits, shards, tasks } = config;
 const revisions = new SharedRevisions(given.revisions);
 const accounts = new AccountCounts(counters.accounts, ownLimitsOf(config.accounts));
 const counts = new RouterCounts(counters.routers, shards, accounts);
-const common = { durable: () => revisions.durable(), limits, counts, defer: setImmediate, after: systemAfter };
+const common = { ...revisions.ofRouter(index), limits, counts, defer: setImmediate, after: systemAfter };
 const router = new Router({
   ...common,
   index,
-  awaitDurable: (awaits) => revisions.setAwaits(index, awaits),
   links: ports.shards.map(
     (port, shard) => new ThreadShardLink(port, new ReplyCredit(ports.credit, index * shards + shard)),
   ),

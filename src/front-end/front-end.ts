@@ -151,7 +151,7 @@ export class FrontEnd {
     const revisions = new SharedRevisions(sharedRevisions);
     const { index, config, counters, log } = this.#options;
     const common = {
-      durable: () => revisions.durable(),
+      ...revisions.ofRouter(index),
       limits: config.limits,
       counts: new RouterCounts(counters.routers, config.shards, this.#accounts),
       frontEnds: config.http.threads,
@@ -165,7 +165,6 @@ export class FrontEnd {
     const router = new Router({
       ...common,
       index,
-      awaitDurable: (awaits) => revisions.setAwaits(index, awaits),
       links: ports.shards.map((port, shard) => {
         return new ThreadShardLink(port, new ReplyCredit(ports.credit, index * ports.shards.length + shard));
       }),

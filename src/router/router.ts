@@ -10,8 +10,6 @@ import { serverAccount, type AccountId, type Revision } from '../protocol/ids.ts
 import type { Answer, FromShard } from '../protocol/wire/shard-messages.ts';
 import { failureReply } from '../protocol/replies.ts';
 import { ownerOf } from '../protocol/partition.ts';
-import type { After } from '../shared/clock.ts';
-import type { Limits } from '../shared/limits.ts';
 import { BatchArrayItem } from './batch-array/batch-array-item.ts';
 import { BatchArrayRequests, type BatchArray } from './batch-array/batch-array-requests.ts';
 import { Transactions } from './transaction/transactions.ts';
@@ -25,39 +23,18 @@ import type {
   WatchedKey,
   WatchInfo,
 } from './dispatcher.ts';
-import type { JournalStats, ServerStats } from '../protocol/stats.ts';
+import type { ServerStats } from '../protocol/stats.ts';
 import { InFlightRequests, uncancellable, type InFlight } from './in-flight-requests.ts';
 import { KeyWatches } from './watch/key-watches.ts';
-import type { PrefixWatches } from './watch/prefix-watches.ts';
 import { prefixWatchInfos } from './watch/some-watches.ts';
+import type { RouterOptions } from './router-options.ts';
 import { ReplyGate } from './reply-gate.ts';
-import type { RouterCounts } from './router-counts.ts';
 import { requestBytes } from './memory-costs.ts';
 import { RequestLoads, type Load } from './request-loads.ts';
-import type { ShardLink } from './shard-link.ts';
 import { ShardMail } from './shard-mail.ts';
 import { ShardQuestions } from './shard-questions.ts';
 import { takesSet } from '../protocol/operations/lock-sets.ts';
 import { mayWait, type Batch, type Command } from '../protocol/operations/operations.ts';
-
-export interface RouterOptions {
-  /** Index of this front end; part of every transaction's name. */
-  readonly index: number;
-  readonly links: readonly ShardLink[];
-  /** The highest revision on disk, at this very moment. */
-  readonly durable: () => Revision;
-  /** Says whether `advance` is to be called when more is durable; what is durable is read anew afterwards. */
-  readonly awaitDurable: (awaits: boolean) => void;
-  readonly limits: Limits;
-  /** Shared by all front ends. */
-  readonly counts: RouterCounts;
-  /** Reads changes under a prefix from the journal, not from the shards. */
-  readonly prefixWatches: PrefixWatches;
-  readonly journalStats: () => Promise<JournalStats>;
-  /** Runs at the end of the current turn of the event loop. */
-  readonly defer: (run: () => void) => void;
-  readonly after: After;
-}
 
 export class Router implements Dispatcher {
   readonly #options: RouterOptions;

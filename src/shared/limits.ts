@@ -244,7 +244,8 @@ export const shareHistoryMs = 10 * 60 * 1000;
 export const mutexHistoryMs = 10 * 1000;
 /** After a start, locks are held for at least this long, because owners could not renew while the server was down. */
 export const lockGraceMs = 10 * 1000;
-/** Expired entries that one turn of a shard removes, and timers in memory that it runs: a few milliseconds. */
+/** Expired entries that one turn of a shard removes, and timers in memory that it runs: a few milliseconds. A part of a
+ * queue counts as four. */
 export const expiryBatchMax = 128;
 /** Entries that one page of a list reads. A shard does nothing else meanwhile: about a millisecond. */
 export const pageScanMax = 1000;

@@ -90,10 +90,10 @@ test('what becomes durable just before a router says that it waits is not missed
 test('a router is told of durable revisions while it has a watch over a prefix', () => {
   const one = new RouterOfOne();
   const watch = { account: acme, prefix: 'p', waitMs: 10_000, limit: 1 };
-  const { cancel } = one.router.watchPrefix(watch, { disconnected: false, deliver: () => {} });
+  const watching = one.router.watchPrefix(watch, { disconnected: false, deliver: () => {} });
   one.router.advance(revision(5));
   assert.equal(one.awaits, true);
-  cancel();
+  watching.cancel();
   one.router.advance(revision(6));
   assert.equal(one.awaits, false);
 });

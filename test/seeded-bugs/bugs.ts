@@ -80,8 +80,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'replies leave before the sync',
     file: 'src/router/reply-gate.ts',
-    find: 'if (rev <= this.#durable) release();',
-    replace: 'if (rev >= 0) release();',
+    find: 'if (rev <= this.#durable) return release();',
+    replace: 'if (rev >= 0) return release();',
     caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'neither replies, refusals' },
   },
   {
@@ -1006,7 +1006,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'events are doubled where a reader joins the live ones',
-    file: 'src/router/watch/prefix-watches.ts',
+    file: 'src/router/watch/hand-out.ts',
     find: '      if (record.rev <= reader.position) continue;\n',
     replace: '',
     caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'gets nothing twice, whatever the moment' },
@@ -2198,8 +2198,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a message that waits does not hold back its group',
     file: `${core}/operations/queue-take.ts`,
-    find: "if (out >= operation.groupMax || (state?.state === 'w' && !view.hasLapsed(state))) break;",
-    replace: 'if (out >= operation.groupMax) break;',
+    find: "    if (state?.state === 'w' && !view.hasLapsed(state)) break;\n",
+    replace: '',
     caughtBy: { file: `${tests}/core/core-model.test.ts`, test: 'every random history' },
   },
   {
@@ -2321,6 +2321,20 @@ export const seededBugs: readonly SeededBug[] = [
     find: '{ ...withOwnLock(state), attempts: 0 }',
     replace: 'withOwnLock(state)',
     caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'OnFail block holds the message until redrive' },
+  },
+  {
+    name: 'a group with very many old messages behind its head is delivered without a lease',
+    file: `${core}/operations/queue-take.ts`,
+    find: 'if (head === undefined) return true;\n        break;',
+    replace: 'return true;',
+    caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'however many behind it are too old' },
+  },
+  {
+    name: 'one turn ends as many leases of groups as keys',
+    file: `${core}/expiry.ts`,
+    find: 'located.kind === kinds.queue ? workOfPart : 1',
+    replace: '1',
+    caughtBy: { file: `${tests}/core/bounded-work.test.ts`, test: 'end a few in each turn' },
   },
   {
     name: 'a group that was served keeps its place in the line',

@@ -46,4 +46,9 @@ export class SharedRevisions implements Revisions {
   setAwaits(router: number, awaits: boolean): void {
     Atomics.store(this.#waiting, router, awaits ? 1 : 0);
   }
+
+  /** What a router knows of them. */
+  ofRouter(router: number): { durable: () => Revision; awaitDurable: (awaits: boolean) => void } {
+    return { durable: () => this.durable(), awaitDurable: (awaits) => this.setAwaits(router, awaits) };
+  }
 }

@@ -23,7 +23,7 @@ import { startInProcess, type InProcess } from '../../support/in-process.ts';
 import { MemoryCheckpointStore } from '../../support/memory-checkpoint-store.ts';
 import { executorOf } from '../../support/script-world.ts';
 import { seededRandom, type SeededRandom } from '../../support/seeded-random.ts';
-import { cancelTask, httpTask, makeTask } from '../../support/task-commands.ts';
+import { cancelTask, changeTask, httpTask, makeTask } from '../../support/task-commands.ts';
 import { workMeter } from '../../support/work-meter.ts';
 import { Scheduler } from '../scheduler.ts';
 import { Counts, Trace, Violation } from '../trace.ts';
@@ -69,6 +69,7 @@ export class TaskWorld {
   #lives = 0;
   #made = 0;
   #healthy = false;
+  readonly #paused = new Set<string>();
   /** Of so many steps, one is a client's. */
   #oneIn = 10;
   #failure: { readonly error: unknown } | undefined;
@@ -183,7 +184,8 @@ export class TaskWorld {
   #act(): void {
     const draw = this.#random.below(10);
     if (draw < 4) this.#make();
-    else if (draw < 5) this.#cancel();
+    else if (draw < 5 && this.#random.below(2) === 0) this.#cancel();
+    else if (draw < 5) this.#change();
     else if (draw < 9) this.#transfer();
     else this.#audit();
   }
@@ -230,6 +232,17 @@ export class TaskWorld {
       this.counts.add(Version === 0 ? 'cancel: too late' : 'cancel');
       this.#ledger.cancelAnswered(id, Version);
     });
+  }
+
+  /** Pauses tasks, lets them go on, or asks for a run before its time: of single ones, since that moves an instant. */
+  #change(): void {
+    const ids = [...this.#ledger.tasks.keys()].slice(-8);
+    const id = ids[this.#random.below(ids.length || 1)];
+    if (id === undefined) return;
+    const change = (['pause', 'resume', 'run'] as const)[this.#random.below(3)]!;
+    if (change === 'run' && !this.#ledger.runAsked(id)) return;
+    if (change === 'pause') this.#paused.add(id);
+    this.#ask(changeTask(id, change), ({ outcome }) => this.counts.add(`${change}: ${outcome}`));
   }
 
   #transfer(): void {
@@ -284,6 +297,7 @@ export class TaskWorld {
 
   /** Without further faults all tasks end. What has come of them is compared with what was told. */
   async #finish(): Promise<void> {
+    for (const id of this.#paused) await this.#answer(changeTask(id, 'resume'));
     for (let quietMs = 0; quietMs < 150_000; ) {
       const before = this.now;
       await this.#step(false);
@@ -300,8 +314,8 @@ export class TaskWorld {
     this.trace.note(JSON.stringify(taken.Dequeue.Messages.map(({ ID, Data }) => `${ID} ${Data}`)));
     for (const { Data, At } of taken.Dequeue.Messages) {
       add(Data, 1);
-      const { nextMs = 0 } = this.#ledger.tasks.get(Data)!;
-      if (At < nextMs) throw new Violation(`I24: ${Data} ran ${nextMs - At} ms before its instant`);
+      const { nextMs = 0, asked } = this.#ledger.tasks.get(Data)!;
+      if (At < nextMs && asked !== true) throw new Violation(`I24: ${Data} ran ${nextMs - At} ms before its instant`);
     }
     const ids = [...this.#ledger.tasks.keys()];
     const get = ['ran/', ...ids.map((id) => `ran/${id}`)];
