@@ -1,0 +1,53 @@
+/**
+ * From a cell that somebody else had to one that this node serves: take it, read its log, and write a frame of one's own
+ * before anything is answered. That frame proves that the log was read to its end: nobody can have written behind it.
+ */
+import type { Revision } from '../protocol/ids.ts';
+import type { CellRow, LogFrame, LogPlace, Session } from './engine.ts';
+import { FencedLog, type FencedLogDependencies } from './fenced-log.ts';
+import { firstOfEpoch, readToEnd, takeCell } from './take-cell.ts';
+
+export interface OpenRequest {
+  readonly seen: CellRow;
+  readonly session: Session;
+  /** The owner before has given it to this session, behind its last frame. */
+  readonly handedOver: boolean;
+  /** Where what this node has of the log ends. */
+  readonly from: LogPlace;
+  readonly remembered: LogPlace | undefined;
+  readonly apply: (frame: LogFrame) => void;
+  /** Cluster time, in milliseconds since the Unix epoch. */
+  readonly now: () => number;
+  /** Makes the first frame of the epoch. */
+  readonly bootFrame: (first: Revision, previous: LogPlace, epoch: number) => LogFrame;
+}
+
+export type OpenResult =
+  | { readonly kind: 'open'; readonly log: FencedLog }
+  /** Another session has it. */
+  | { readonly kind: 'lost' }
+  /** There is no room to begin. */
+  | { readonly kind: 'full' }
+  | { readonly kind: 'gone-back'; readonly reason: string };
+
+export async function openCell(request: OpenRequest, dependencies: FencedLogDependencies): Promise<OpenResult> {
+  const { seen, session, handedOver, from, remembered, apply, bootFrame, now } = request;
+  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);
+  if (taken === undefined) return { kind: 'lost' };
+  const { owner } = taken;
+  const read = await readToEnd({ owner, from, remembered, apply }, dependencies);
+  if (read.kind === 'gone-back') return read;
+  const log = new FencedLog(owner, read.end, dependencies);
+  const boot = bootFrame(
+    firstOfEpoch({ end: read.end, how: handedOver ? 'handed-over' : 'taken', now: now() }),
+    read.end,
+    owner.epoch,
+  );
+  const written = await log.append(boot);
+  if (written === 'done') {
+    apply(boot);
+    return { kind: 'open', log };
+  }
+  if (written === 'gone-back') return { kind: 'gone-back', reason: 'the first frame of the epoch met another one' };
+  return { kind: written === 'full' ? 'full' : 'lost' };
+}

@@ -1,0 +1,295 @@
+/**
+ * An engine as PostgreSQL with a synchronous standby is one, in memory, with faults. A statement takes its row locks,
+ * checks its conditions against what is committed and visible, writes to the log of the database, and is acknowledged when
+ * the standby has it. Meanwhile it holds its locks. If the wait for the standby is cancelled, what it wrote can be seen, is
+ * not durable, and its caller does not know. A fail-over keeps what the standby has, and nothing else.
+ */
+import type {
+  Cell,
+  CellRow,
+  Engine,
+  EngineAnswer,
+  LogFrame,
+  LogPlace,
+  NodeRow,
+  Owned,
+  Session,
+} from '../../src/cluster/engine.ts';
+import { revision, type Revision } from '../../src/protocol/ids.ts';
+
+interface CellState {
+  epoch: number;
+  session: Session | undefined;
+  trimmed: Revision;
+}
+
+interface NodeState {
+  session: Session;
+  beat: number;
+  dead: boolean;
+}
+
+export interface Tables {
+  readonly cells: Map<Cell, CellState>;
+  readonly nodes: Map<string, NodeState>;
+  readonly log: Map<Cell, Map<Revision, LogFrame>>;
+}
+
+interface Lock {
+  readonly name: string;
+  readonly shared: boolean;
+}
+
+interface Statement<Result = unknown> {
+  readonly locks: readonly Lock[];
+  /** @returns undefined: refused */
+  readonly check: (tables: Tables) => { readonly result: Result } | undefined;
+  /** Absent: it only reads. */
+  readonly effect?: (tables: Tables) => void;
+}
+
+interface Transaction {
+  readonly statement: Statement;
+  readonly answer: (answer: EngineAnswer<unknown>) => void;
+  readonly result: unknown;
+  visible: boolean;
+  answered: boolean;
+}
+
+export interface EngineFaults {
+  /** Milliseconds until the standby has what was written; Infinity: not before it is told to go on. */
+  standbyDelay(): number;
+  /** The wait for the standby is cancelled after so many milliseconds. */
+  cancelsAfter(): number | undefined;
+  /** Before it does anything. */
+  failsWith(): 'nothing' | 'full' | undefined;
+  after(delayMs: number, run: () => void): void;
+}
+
+export const anchor: LogPlace = { first: revision(0), last: revision(0), chain: 0 };
+
+function emptyTables(cells: number): Tables {
+  const tables: Tables = { cells: new Map(), nodes: new Map(), log: new Map() };
+  for (let cell = 0; cell < cells; cell += 1) {
+    tables.cells.set(cell, { epoch: 0, session: undefined, trimmed: revision(0) });
+    const frame: LogFrame = { ...anchor, epoch: 0, previous: 0, bytes: Buffer.alloc(0) };
+    tables.log.set(cell, new Map([[revision(0), frame]]));
+  }
+  return tables;
+}
+
+export class ModelEngine {
+  readonly #cells: number;
+  readonly #faults: EngineFaults;
+  #written: Transaction[] = [];
+  /** How many of what was written the standby has. */
+  #replicated = 0;
+  #blocked: (() => void)[] = [];
+  #visible: Tables;
+  #timeline = 0;
+  #down = false;
+
+  constructor(cells: number, faults: EngineFaults) {
+    this.#cells = cells;
+    this.#faults = faults;
+    this.#visible = emptyTables(cells);
+  }
+
+  /** What is durable. */
+  get durable(): Tables {
+    return this.#replay(this.#replicated);
+  }
+
+  run<Result>(statement: Statement<Result>, answer: (answer: EngineAnswer<Result>) => void): void {
+    if (this.#down) return answer({ kind: 'unknown' });
+    if (this.#isLocked(statement.locks)) {
+      this.#blocked.push(() => this.run(statement, answer));
+      return;
+    }
+    const fault = this.#faults.failsWith();
+    if (fault !== undefined && statement.effect !== undefined) return answer({ kind: fault });
+    const checked = statement.check(this.#visible);
+    if (checked === undefined) return answer({ kind: 'refused' });
+    if (statement.effect === undefined) return answer({ kind: 'done', result: checked.result });
+    const transaction: Transaction = {
+      statement,
+      answer: answer as Transaction['answer'],
+      result: checked.result,
+      visible: false,
+      answered: false,
+    };
+    this.#written.push(transaction);
+    const place = this.#written.length;
+    const timeline = this.#timeline;
+    this.#faults.after(this.#faults.standbyDelay(), () => {
+      if (this.#timeline === timeline) this.#replicateTo(place);
+    });
+    const cancels = this.#faults.cancelsAfter();
+    if (cancels === undefined) return;
+    this.#faults.after(cancels, () => {
+      if (this.#timeline === timeline && !transaction.answered) this.#finish(transaction, { kind: 'unknown' });
+    });
+  }
+
+  /** The primary dies; the standby takes its place after `start`. @param lost how many of what it had are gone too */
+  failOver(lost: number): void {
+    this.#timeline += 1;
+    this.#down = true;
+    this.#replicated = Math.max(0, this.#replicated - lost);
+    const gone = this.#written.splice(this.#replicated);
+    const blocked = this.#blocked;
+    this.#blocked = [];
+    this.#visible = this.#replay(this.#replicated);
+    for (const transaction of gone) if (!transaction.answered) transaction.answer({ kind: 'unknown' });
+    for (const transaction of this.#written) transaction.visible = true;
+    // While it is down, each of them is told so.
+    for (const again of blocked) again();
+  }
+
+  start(): void {
+    this.#down = false;
+  }
+
+  #replay(count: number): Tables {
+    const tables = emptyTables(this.#cells);
+    for (const { statement } of this.#written.slice(0, count)) statement.effect!(tables);
+    return tables;
+  }
+
+  #replicateTo(place: number): void {
+    for (; this.#replicated < place; this.#replicated += 1) {
+      const transaction = this.#written[this.#replicated]!;
+      if (!transaction.answered) this.#finish(transaction, { kind: 'done', result: transaction.result });
+    }
+  }
+
+  #finish(transaction: Transaction, answer: EngineAnswer<unknown>): void {
+    transaction.answered = true;
+    transaction.visible = true;
+    transaction.statement.effect!(this.#visible);
+    transaction.answer(answer);
+    const blocked = this.#blocked;
+    this.#blocked = [];
+    for (const again of blocked) again();
+  }
+
+  #isLocked(locks: readonly Lock[]): boolean {
+    if (locks.length === 0) return false;
+    return this.#written.some(
+      ({ visible, statement }) =>
+        !visible &&
+        statement.locks.some((held) =>
+          locks.some(({ name, shared }) => name === held.name && !(shared && held.shared)),
+        ),
+    );
+  }
+}
+
+const owns = ({ cells }: Tables, { cell, epoch, session }: Owned): boolean => {
+  const row = cells.get(cell)!;
+  return row.epoch === epoch && row.session === session;
+};
+const cellLock = (cell: Cell, shared: boolean): Lock => ({ name: `cell ${cell}`, shared });
+const nodeLock = (node: string): Lock => ({ name: `node ${node}`, shared: false });
+const rowOf = ({ cells }: Tables, cell: Cell): CellRow => ({ cell, ...cells.get(cell)! });
+
+/** The statements of an engine, sent by `send`, which is the network. */
+export function engineOver(send: <Result>(statement: Statement<Result>) => Promise<EngineAnswer<Result>>): Engine {
+  const done = { result: undefined };
+  return {
+    append: (owner: Owned, frame: LogFrame, previous: LogPlace) =>
+      send({
+        locks: [cellLock(owner.cell, true), { name: `slot ${owner.cell} ${frame.first}`, shared: false }],
+        check(tables) {
+          const log = tables.log.get(owner.cell)!;
+          const isBehind = log.get(previous.first)?.chain === previous.chain;
+          return owns(tables, owner) && isBehind && !log.has(frame.first) ? done : undefined;
+        },
+        effect: ({ log }) => void log.get(owner.cell)!.set(frame.first, frame),
+      }),
+    barrier: (owner) =>
+      send({
+        locks: [cellLock(owner.cell, false)],
+        check: (tables) => (owns(tables, owner) ? done : undefined),
+        effect: () => undefined,
+      }),
+    take: (cell, seen, session) =>
+      send({
+        locks: [cellLock(cell, false)],
+        check({ cells }) {
+          const row = cells.get(cell)!;
+          const isMine = row.epoch === seen + 1 && row.session === session;
+          if (row.epoch !== seen && !isMine) return undefined;
+          return { result: { cell, epoch: seen + 1, session, trimmed: row.trimmed } };
+        },
+        effect: ({ cells }) => void Object.assign(cells.get(cell)!, { epoch: seen + 1, session }),
+      }),
+    handOver: (owner, end, to) =>
+      send({
+        locks: [cellLock(owner.cell, false)],
+        check(tables) {
+          const row = tables.cells.get(owner.cell)!;
+          const isDone = row.epoch === owner.epoch + 1 && row.session === to;
+          const isWhole = tables.log.get(owner.cell)!.get(end.first)?.chain === end.chain;
+          return (owns(tables, owner) && isWhole) || isDone ? done : undefined;
+        },
+        effect: ({ cells }) => void Object.assign(cells.get(owner.cell)!, { epoch: owner.epoch + 1, session: to }),
+      }),
+    trim: (owner, upTo) =>
+      send({
+        locks: [cellLock(owner.cell, false)],
+        check: (tables) => (owns(tables, owner) ? done : undefined),
+        effect({ cells, log }) {
+          const frames = log.get(owner.cell)!;
+          const last = Math.max(...frames.keys());
+          for (const [first, frame] of frames) if (frame.last <= upTo && first !== last) frames.delete(first);
+          const row = cells.get(owner.cell)!;
+          row.trimmed = revision(Math.max(row.trimmed, upTo));
+        },
+      }),
+    look: (cell) => send({ locks: [], check: (tables) => ({ result: rowOf(tables, cell) }) }),
+    frameAt: (cell, first) => send({ locks: [], check: ({ log }) => ({ result: log.get(cell)!.get(first) }) }),
+    read: (cell, after, framesMax) =>
+      send({
+        locks: [],
+        check: ({ log }) => ({
+          result: [...log.get(cell)!.values()]
+            .filter(({ last }) => last > after)
+            .toSorted((a, b) => a.first - b.first)
+            .slice(0, framesMax),
+        }),
+      }),
+    join: (node, session, seen) =>
+      send({
+        locks: [nodeLock(node)],
+        check({ nodes }) {
+          const before = nodes.get(node)?.session;
+          return before === seen || before === session ? done : undefined;
+        },
+        effect: ({ nodes }) => void nodes.set(node, { session, beat: 0, dead: false }),
+      }),
+    beat: (node, session) =>
+      send({
+        locks: [nodeLock(node)],
+        check({ nodes }) {
+          const row = nodes.get(node);
+          return row?.session === session && !row.dead ? done : undefined;
+        },
+        effect: ({ nodes }) => void (nodes.get(node)!.beat += 1),
+      }),
+    fence: (node, session, seen) =>
+      send({
+        locks: [nodeLock(node)],
+        check({ nodes }) {
+          const row = nodes.get(node);
+          return row?.session === session && row.beat === seen && !row.dead ? done : undefined;
+        },
+        effect: ({ nodes }) => void (nodes.get(node)!.dead = true),
+      }),
+    nodes: () =>
+      send({
+        locks: [],
+        check: ({ nodes }) => ({ result: [...nodes].map(([node, row]): NodeRow => ({ node, ...row })) }),
+      }),
+  };
+}

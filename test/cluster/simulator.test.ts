@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { simulateCluster } from './simulate-cluster.ts';
+
+/** More of them: `node test/cluster/run.ts`; planted.ts wants sixty. */
+const seeds = Number(process.env['DRAGONLOCK_CLUSTER_SEEDS'] ?? 2);
+
+test('simulated clusters show nothing that they must not, and serve every cell again', async () => {
+  for (let seed = 1; seed <= seeds; seed += 1) {
+    for (const lossy of [false, true]) {
+      const { violations, counts } = await simulateCluster(seed, { lossy });
+      assert.deepEqual(violations, [], `seed ${seed}, lossy ${lossy}`);
+      assert.ok(counts['acknowledged']! > 50, `seed ${seed} has acknowledged ${counts['acknowledged']} writes`);
+    }
+  }
+});
