@@ -6,13 +6,14 @@ const taskId: ArgumentSpec = { name: 'id', about: 'ID of the task' };
 const queue: ArgumentSpec = {
   name: 'queue',
   optional: true,
-  about: 'name of the queue that gets the message; with --url the body of the request',
+  about: 'name of the queue that gets the message; with --url the body of the request, with --script the arguments',
 };
 const data: ArgumentSpec = { name: 'data', optional: true, about: 'the message; - reads it from stdin, unchanged' };
 const making: readonly OptionSpec[] = [
   { long: 'json-value', short: 'j', about: 'parse the message as JSON' },
   { long: 'group', value: 'name', about: 'the group of the message' },
   { long: 'url', value: 'url', about: 'send a request there instead' },
+  { long: 'script', value: 'name', about: 'call this script instead' },
   { long: 'method', value: 'name', about: 'its method (default POST)' },
   { long: 'deadline', value: 'duration', about: 'how long a run may take (default 30s)' },
   { long: 'result-queue', value: 'name', about: 'a queue that gets what came of each run' },
@@ -27,7 +28,7 @@ const schedule: readonly OptionSpec[] = [
 
 export const taskCommands: CommandSpec = {
   name: 'task',
-  about: 'messages and requests that are sent at a time, once or again and again',
+  about: 'messages, requests and calls of scripts at a time, once or again and again',
   commands: [
     {
       name: 'at',

@@ -26,9 +26,9 @@ function making(make: Make): Run {
   };
 }
 
-/** With --url, what is left is the body of the request. */
+/** With --url, what is left is the body of the request; with --script, its arguments. */
 function targetOf(rest: readonly string[], options: Options): TaskTarget {
-  const { url, method, deadline, group } = options;
+  const { url, method, deadline, group, script } = options;
   const result = options['result-queue'];
   const read = (given: string): unknown => {
     const text = given === '-' ? readInput('-') : given;
@@ -44,9 +44,14 @@ function targetOf(rest: readonly string[], options: Options): TaskTarget {
       ...(rest[0] !== undefined && { body: read(rest[0]) }),
     };
   }
+  if (typeof script === 'string') {
+    if (rest.length > 1)
+      throw new UsageError('--script: expected the arguments of the script behind the time, and no queue');
+    return { script, ...(rest[0] !== undefined && { args: read(rest[0]) }) };
+  }
   const [queue, data] = rest;
   if (queue === undefined || data === undefined)
-    throw new UsageError('expected the name of a queue and a message, or --url');
+    throw new UsageError('expected the name of a queue and a message, --url or --script');
   return { queue, data: read(data), ...(typeof group === 'string' && { group }) };
 }
 
@@ -187,6 +192,7 @@ function wireTask(task: TaskInfo): object {
     LastEndMs: task.lastEnd,
     Queue: task.queue,
     Group: task.group,
+    Script: task.script,
     URL: task.url,
     Method: task.method,
     HeaderNames: task.headerNames,
@@ -197,6 +203,7 @@ function wireTask(task: TaskInfo): object {
     TZ: tz,
     Every: every === undefined ? undefined : every / 1000,
     ...('data' in task && { Data: task.data }),
+    ...('args' in task && { Args: task.args }),
     ...('body' in task && { Body: task.body }),
   };
 }

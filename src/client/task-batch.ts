@@ -9,7 +9,7 @@ import { checkOptions, type NamesOf } from './option-names.ts';
 export type Moment = Date | number;
 
 /** What a task does. */
-export type TaskTarget = QueueTaskTarget | HttpTaskTarget;
+export type TaskTarget = QueueTaskTarget | HttpTaskTarget | ScriptTaskTarget;
 
 /** It sends a request, at least once for each instant. `verifyWebhook` of `dragonlock/webhook` verifies it. */
 export interface HttpTaskTarget {
@@ -35,6 +35,14 @@ export interface QueueTaskTarget {
   readonly data: unknown;
   /** Messages of one group are delivered strictly one after the other. */
   readonly group?: string | undefined;
+}
+
+/** It calls a script. What that does happens exactly once for each instant. Needs the scope `script`. */
+export interface ScriptTaskTarget {
+  /** Name of a stored script; its current version is called. */
+  readonly script: string;
+  /** Any JSON. Default null. */
+  readonly args?: unknown;
 }
 
 /** How a task is made. */
@@ -116,6 +124,7 @@ export const taskOptionNames: NamesOf<TaskOptions> = {
   version: true,
 };
 const queueNames: NamesOf<QueueTaskTarget> = { queue: true, data: true, group: true };
+const scriptNames: NamesOf<ScriptTaskTarget> = { script: true, args: true };
 const httpNames: NamesOf<HttpTaskTarget> = {
   url: true,
   method: true,
@@ -134,7 +143,10 @@ const timeNames: NamesOf<TaskTimes> = {
 };
 
 /** The names that a target of this kind has. */
-export function targetNames(target: TaskTarget): NamesOf<HttpTaskTarget> | NamesOf<QueueTaskTarget> {
+export function targetNames(
+  target: TaskTarget,
+): NamesOf<HttpTaskTarget> | NamesOf<QueueTaskTarget> | NamesOf<ScriptTaskTarget> {
+  if ('script' in target) return scriptNames;
   return 'url' in target ? httpNames : queueNames;
 }
 
@@ -173,6 +185,11 @@ export function taskToWire(task: TaskOperation, place: string): object {
 }
 
 function targetToWire(target: TaskTarget, place: string): object {
+  if ('script' in target) {
+    const { script, args } = target;
+    if (args !== undefined) checkJson(args, `${place}args`);
+    return { Script: anId(script, `${place}script`), Args: args };
+  }
   if (!('url' in target)) {
     const { queue, data, group } = target;
     checkJson(data, `${place}data`);

@@ -32,6 +32,8 @@ export interface TaskInfo {
   readonly queue?: string;
   /** The group of the message. */
   readonly group?: string;
+  /** The script that it calls. */
+  readonly script?: string;
   /** Where it sends a request. */
   readonly url?: string;
   /** The method of the request. */
@@ -52,6 +54,8 @@ export interface TaskInfo {
   readonly every?: number;
   /** Of a message. Absent in lists. */
   readonly data?: unknown;
+  /** Of a call. Absent in lists. */
+  readonly args?: unknown;
   /** Of a request. Absent in lists. */
   readonly body?: unknown;
 }
@@ -72,6 +76,7 @@ interface WireTask {
   readonly LastStatus?: number;
   readonly Queue?: string;
   readonly Group?: string;
+  readonly Script?: string;
   readonly URL?: string;
   readonly Method?: string;
   readonly HeaderNames?: readonly string[];
@@ -83,6 +88,7 @@ interface WireTask {
   readonly TZ?: string;
   readonly Every?: number;
   readonly Data?: unknown;
+  readonly Args?: unknown;
 }
 
 export function infoOf(body: object): TaskInfo {
@@ -107,11 +113,22 @@ export function infoOf(body: object): TaskInfo {
     ...(TZ !== undefined && { tz: TZ }),
     ...(Every !== undefined && { every: Every * 1000 }),
     ...('Data' in wire && { data: wire.Data }),
+    ...('Args' in wire && { args: wire.Args }),
     ...('Body' in wire && { body: wire.Body }),
   };
 }
 
-function targetOf({ Queue, Group, URL, Method, HeaderNames, Deadline, ResultQueue }: WireTask): Partial<TaskInfo> {
+function targetOf({
+  Script,
+  Queue,
+  Group,
+  URL,
+  Method,
+  HeaderNames,
+  Deadline,
+  ResultQueue,
+}: WireTask): Partial<TaskInfo> {
+  if (Script !== undefined) return { script: Script };
   if (URL === undefined)
     return { ...(Queue !== undefined && { queue: Queue }), ...(Group !== undefined && { group: Group }) };
   return {

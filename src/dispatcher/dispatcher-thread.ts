@@ -21,6 +21,9 @@ import { realDisk } from '../shared/disk.ts';
 import type { FrontEndPorts } from '../front-end/ports.ts';
 import type { Config } from '../front-end/config-schema.ts';
 import { ownLimitsOf, type SharedCounters } from '../front-end/shared-counters.ts';
+import { scriptExecutor } from '../front-end/script-executor.ts';
+import { ScriptClient } from '../scripts/threads/script-client.ts';
+import type { ScriptConnection } from '../scripts/threads/script-threads.ts';
 import { dnsResolver } from './http/resolve.ts';
 import { UndiciSink } from './http/undici-sink.ts';
 import { TaskDispatcher } from './task-dispatcher.ts';
@@ -31,10 +34,14 @@ export interface DispatcherThreadData {
   readonly ports: FrontEndPorts;
   readonly revisions: SharedArrayBuffer;
   readonly journalDirectory: string;
-  readonly config: Pick<Config, 'limits' | 'accounts' | 'shards' | 'tasks'>;
+  readonly config: Pick<Config, 'limits' | 'accounts' | 'shards' | 'tasks' | 'scripts' | 'http'>;
+  /** To the threads that run scripts; absent: they are not run. */
+  readonly scripts: ScriptConnection | undefined;
+  /** Identifies this start of the server. */
+  readonly boot: string;
   /** Of this start: where the fences of requests begin. */
   readonly epoch: number;
-  readonly counters: Pick<SharedCounters, 'clock' | 'routers' | 'accounts'>;
+  readonly counters: Pick<SharedCounters, 'clock' | 'routers' | 'accounts' | 'scriptBudgets' | 'scriptCounts'>;
 }
 
 export type DispatcherFromMain =
@@ -45,7 +52,11 @@ export type DispatcherFromMain =
   | { readonly kind: 'epoch'; readonly epoch: number }
   /** It begins nothing more, and ends once what is under way is recorded. */
   | { readonly kind: 'stop' };
-export type DispatcherToMain = { readonly kind: 'pong'; readonly id: number } | { readonly kind: 'ask-for-epoch' };
+export type DispatcherToMain =
+  | { readonly kind: 'pong'; readonly id: number }
+  | { readonly kind: 'ask-for-epoch' }
+  /** The call of a script failed by a bug of the server. */
+  | { readonly kind: 'bug'; readonly error: unknown };
 
 /** How long runs may take to end when the server stops. What is not recorded then runs again after the next start. */
 const stopMsMax = 10_000;
@@ -55,11 +66,8 @@ const main = parentPort;
 const { index, ports, config, counters, epoch, ...given } = workerData as DispatcherThreadData;
 const { limits, shards, tasks } = config;
 const revisions = new SharedRevisions(given.revisions);
-const counts = new RouterCounts(
-  counters.routers,
-  shards,
-  new AccountCounts(counters.accounts, ownLimitsOf(config.accounts)),
-);
+const accounts = new AccountCounts(counters.accounts, ownLimitsOf(config.accounts));
+const counts = new RouterCounts(counters.routers, shards, accounts);
 const common = { durable: () => revisions.durable(), limits, counts, defer: setImmediate, after: systemAfter };
 const router = new Router({
   ...common,
@@ -79,6 +87,16 @@ const sink = new UndiciSink({
   resolve: dnsResolver(),
   after: systemAfter,
 });
+const scripts = scriptExecutor({
+  config,
+  dispatcher: router,
+  index: config.http.threads,
+  boot: given.boot,
+  counters,
+  accounts,
+  scriptPool: given.scripts && new ScriptClient(given.scripts),
+  log: { error: (details) => main.postMessage({ kind: 'bug', error: details } satisfies DispatcherToMain) },
+});
 const dispatcher = new TaskDispatcher({
   router,
   shards,
@@ -87,6 +105,7 @@ const dispatcher = new TaskDispatcher({
   meter: threadMicros,
   wall: wallMs,
   sink,
+  scripts,
   newSecret: newWebhookSecret,
   parallel: tasks.parallel,
   accountParallel: tasks.account_parallel,
@@ -120,6 +139,7 @@ main.on('message', (message: DispatcherFromMain) => {
 async function stop(): Promise<void> {
   await dispatcher.stop(stopMsMax);
   sink.close();
+  await scripts?.close();
   for (const port of ports.shards) port.close();
   ports.journal?.close();
   main.close();

@@ -3,8 +3,11 @@ import type { AccountId } from '../protocol/ids.ts';
 import type { TaskDefinition, TaskState } from '../protocol/operations/task-definition.ts';
 import type { DueTask } from '../protocol/operations/task-calls.ts';
 
-/** `commit`: what it does is a commit. `send`: it sends a request, and takes time. */
-export type Work = 'commit' | 'send';
+/** `commit`: what it does is a commit. `call`: it runs a script before. `send`: it sends a request, and takes time. */
+export type Work = 'commit' | 'call' | 'send';
+export const works = ['commit', 'call', 'send'] as const satisfies Work[];
+
+export const workOfTarget = { queue: 'commit', script: 'call', http: 'send' } as const;
 
 export interface Due {
   readonly name: string;

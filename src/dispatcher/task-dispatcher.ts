@@ -1,6 +1,7 @@
 /**
  * Runs the tasks that are due. It asks each shard for them, which answers once there are some, and commits what comes of
- * each run, if the task is still as it was. A message to a queue is part of that commit: it is sent exactly once. A request
+ * each run, if the task is still as it was. A message to a queue is part of that commit, as is all that a script does: it
+ * happens exactly once. A request
  * is sent before, so it may be sent again after a crash. What is under way is known in memory only: whatever has not been
  * recorded is due again after a start.
  *
@@ -17,13 +18,15 @@ import type { Router } from '../router/router.ts';
 import {
   accountDueBytesMax,
   accountDueMax,
+  accountTaskCallsMax,
   accountTaskRunsMax,
   dueBytesMax,
   dueMax,
   duePageBytesMax,
+  taskCallsMax,
   taskRunsMax,
 } from '../shared/task-limits.ts';
-import { definitionOf, stateOf, type AccountLane, type Due, type Work } from './due-task.ts';
+import { definitionOf, stateOf, workOfTarget, works, type AccountLane, type Due, type Work } from './due-task.ts';
 import { Flows } from './flows.ts';
 import { Secrets, type SecretsOptions } from './secrets.ts';
 import { TaskLines } from './task-lines.ts';
@@ -50,7 +53,7 @@ export class TaskDispatcher {
   readonly #waiting = new Map<string, Due[]>();
   /** Shards that are not asked because too many stand in line. */
   readonly #unasked = new Set<number>();
-  readonly #running: Record<Work, number> = { commit: 0, send: 0 };
+  readonly #running: Record<Work, number> = { commit: 0, call: 0, send: 0 };
   #bytes = 0;
   #stopped = false;
   #idle: (() => void) | undefined;
@@ -84,7 +87,7 @@ export class TaskDispatcher {
   }
 
   get #isIdle(): boolean {
-    return this.#running.commit + this.#running.send === 0;
+    return works.every((work) => this.#running[work] === 0);
   }
 
   get #isFull(): boolean {
@@ -138,7 +141,7 @@ export class TaskDispatcher {
   #laneOf(account: AccountId): AccountLane {
     let lane = this.#lanes.get(account);
     if (lane === undefined) {
-      lane = { account, count: 0, bytes: 0, running: { commit: 0, send: 0 } };
+      lane = { account, count: 0, bytes: 0, running: { commit: 0, call: 0, send: 0 } };
       this.#lanes.set(account, lane);
     }
     return lane;
@@ -160,8 +163,9 @@ export class TaskDispatcher {
   #mayBegin({ running }: AccountLane, work: Work): boolean {
     if (work === 'commit') return this.#running.commit < taskRunsMax && running.commit < accountTaskRunsMax;
     const { parallel, accountParallel } = this.#options;
-    const left = parallel - this.#running.send;
-    return left > 0 && running.send < Math.min(accountParallel, Math.max(1, Math.floor(left / 2)));
+    const [most, mostOfAccount] = work === 'send' ? [parallel, accountParallel] : [taskCallsMax, accountTaskCallsMax];
+    const left = most - this.#running[work];
+    return left > 0 && running[work] < Math.min(mostOfAccount, Math.max(1, Math.floor(left / 2)));
   }
 
   #begin(due: Due): void {
@@ -265,7 +269,7 @@ function dueOf([account, id, version, state, definition]: DueTask, lane: Account
     definition,
     bytes: 2 * (id.length + state.length + definition.length) + 500,
     lane,
-    work: target.kind === 'http' ? 'send' : 'commit',
+    work: workOfTarget[target.kind],
     ...(flow !== undefined && !isAsked && { flow }),
     waits: false,
   };

@@ -6,7 +6,7 @@
  *   push ──► open line ──take──► …          shut ──► shut line ──open──► open line
  */
 import { FairQueue } from '../shared/fair-queue.ts';
-import type { AccountLane, Due, Work } from './due-task.ts';
+import { works, type AccountLane, type Due, type Work } from './due-task.ts';
 
 interface Line {
   readonly name: string;
@@ -98,7 +98,12 @@ export class TaskLines {
   #lineOf({ flow, work, lane }: Due): [AccountLines, Line] {
     let account = this.#accounts.get(lane.account);
     if (account === undefined) {
-      account = { lane, lines: new Map(), open: { commit: new Set(), send: new Set() }, hasTurn: false };
+      account = {
+        lane,
+        lines: new Map(),
+        open: { commit: new Set(), call: new Set(), send: new Set() },
+        hasTurn: false,
+      };
       this.#accounts.set(lane.account, account);
     }
     // An account that had nothing for a while has a lane anew.
@@ -154,11 +159,10 @@ export class TaskLines {
 }
 
 function hasOpen({ open }: AccountLines): boolean {
-  return open.commit.size + open.send.size > 0;
+  return works.some((work) => open[work].size > 0);
 }
 
 /** What an account may begin now. */
 function workOf({ lane, open }: AccountLines, mayBegin: MayBegin): Work | undefined {
-  if (open.commit.size > 0 && mayBegin(lane, 'commit')) return 'commit';
-  return open.send.size > 0 && mayBegin(lane, 'send') ? 'send' : undefined;
+  return works.find((work) => open[work].size > 0 && mayBegin(lane, work));
 }

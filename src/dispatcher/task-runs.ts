@@ -1,15 +1,18 @@
 /**
  * One run of a task, from its beginning to its record: what is passed over is recorded at once, a message is enqueued by
- * the record itself, a request is sent before.
+ * the record itself, as is what a script does; a request is sent before.
  */
 import type { ErrorCode } from '../protocol/errors.ts';
 import type { Batch } from '../protocol/operations/operations.ts';
 import type { TaskDefinition, TaskState } from '../protocol/operations/task-definition.ts';
 import type { Reply } from '../protocol/replies.ts';
+import type { ScriptExecutor } from '../scripts/executor.ts';
 import type { After } from '../shared/clock.ts';
+import { assert } from '../shared/assert.ts';
 import { taskPutOffMs } from '../shared/task-limits.ts';
 import { definitionOf, stateOf, type Due } from './due-task.ts';
 import { HttpRuns, type HttpRunEnd, type HttpRunsOptions } from './http-runs.ts';
+import { callScript } from './script-runs.ts';
 import { answered } from './task-answers.ts';
 import type { TaskCounts } from './task-counts.ts';
 import { enqueued, resultOf } from './task-messages.ts';
@@ -18,6 +21,8 @@ import { dueMove, failed, succeeded, type MovedTask } from './task-moves.ts';
 export interface TaskRunsOptions extends HttpRunsOptions {
   readonly after: After;
   readonly counts?: TaskCounts;
+  /** Absent: this server runs no scripts. */
+  readonly scripts?: Pick<ScriptExecutor, 'call'> | undefined;
 }
 
 /** `again`: nothing is recorded, and it is to be tried again after a while. */
@@ -30,6 +35,7 @@ interface Ending {
   readonly began?: string;
 }
 
+const noScripts = 'This server runs no scripts (scripts.threads is 0)';
 /** After a refusal that has nothing to do with the task. */
 export const againMs = 1000;
 const transient: ReadonlySet<string> = new Set<ErrorCode>([
@@ -63,8 +69,9 @@ export class TaskRuns {
     }
     const { target } = definition;
     const { state } = move;
-    if (target.kind === 'queue') return this.#enqueue(due, { definition, state }, done);
     counts?.late(now - state.next);
+    if (target.kind === 'queue') return this.#enqueue(due, { definition, state }, done);
+    if (target.kind === 'script') return this.#call(due, { definition, state }, done);
     this.#http.begin({ due, definition, target, state }, (end) => this.#ended(due, { definition, state }, end, done));
   }
 
@@ -75,20 +82,41 @@ export class TaskRuns {
   }
 
   #enqueue(due: Due, { definition, state }: Running, done: RunDone): void {
-    const { clock, counts } = this.#options;
-    const now = clock.now();
+    const now = this.#options.clock.now();
     const moved = succeeded(definition, state, { startMs: now, now });
-    this.#commit(due, { moved, enqueue: enqueued(definition) }, ({ outcome, body }) => {
-      if (outcome === 'ok') counts?.ended('ok');
-      if (outcome === 'ok' || isOutdated(body)) return done('recorded');
-      if (transient.has(outcome)) return done('again');
-      const { Message, Quota } = JSON.parse(body) as { readonly Message: string; readonly Quota?: string };
-      // The store of the server is full, and not a quota of the account.
-      if (outcome === 'quota_exceeded' && Quota === undefined) return done('again');
-      const after = failed(definition, state, { startMs: now, now: clock.now(), error: Message, salt: due.name });
-      counts?.ended(after.ended === 'dead' ? 'dead' : 'failed');
-      this.#commitOnce(due, { moved: after }, done);
-    });
+    this.#commit(due, { moved, enqueue: enqueued(definition) }, (reply) =>
+      this.#committed(due, { definition, state, startMs: now }, reply, done),
+    );
+  }
+
+  #call(due: Due, { definition, state }: Running, done: RunDone): void {
+    const { clock, scripts } = this.#options;
+    const { target } = definition;
+    assert(target.kind === 'script', 'only scripts are called');
+    const startMs = clock.now();
+    if (scripts === undefined) return this.#failed(due, { definition, state, startMs }, noScripts, done);
+    callScript(scripts, clock, { due, definition, target, state, startMs }, (reply) =>
+      this.#committed(due, { definition, state, startMs }, reply, done),
+    );
+  }
+
+  /** What a run does was to be committed with its end: either both are, or nothing is. */
+  #committed(due: Due, run: Running & { readonly startMs: number }, { outcome, body }: Reply, done: RunDone): void {
+    if (outcome === 'ok') this.#options.counts?.ended('ok');
+    if (outcome === 'ok' || isOutdated(body)) return done('recorded');
+    if (transient.has(outcome)) return done('again');
+    const { Message, Quota } = JSON.parse(body) as { readonly Message: string; readonly Quota?: string };
+    // The store of the server is full, and not a quota of the account.
+    if (outcome === 'quota_exceeded' && Quota === undefined) return done('again');
+    this.#failed(due, run, Message, done);
+  }
+
+  #failed(due: Due, run: Running & { readonly startMs: number }, error: string, done: RunDone): void {
+    const { clock, counts } = this.#options;
+    const { definition, state, startMs } = run;
+    const after = failed(definition, state, { startMs, now: clock.now(), error, salt: due.name });
+    counts?.ended(after.ended === 'dead' ? 'dead' : 'failed');
+    this.#commitOnce(due, { moved: after }, done);
   }
 
   #ended(due: Due, { definition, state }: Running, end: HttpRunEnd, done: RunDone): void {

@@ -13,15 +13,18 @@ import { ScriptCounts } from '../scripts/script-counts.ts';
 import { processMs, readClock } from '../shared/clock.ts';
 import type { ScriptPool } from '../scripts/script-run.ts';
 import { scriptOperationsMax } from '../scripts/script-limits.ts';
+import { TargetPolicy } from '../shared/target-policy.ts';
 import { cronTasksMax } from '../shared/task-limits.ts';
 import { ByteBudget } from './byte-budget.ts';
 import type { Config } from './config-schema.ts';
 import { batchCommand, type BatchContext } from './http/parse/batch.ts';
 import type { SharedCounters } from './shared-counters.ts';
+import { withTargets } from './task-targets.ts';
 
 export interface FrontEndScripts {
-  readonly config: Config;
+  readonly config: Pick<Config, 'limits' | 'scripts' | 'http' | 'tasks'>;
   readonly dispatcher: Dispatcher;
+  /** Of the front end; the dispatcher comes after them. */
   readonly index: number;
   readonly boot: string;
   readonly counters: Pick<SharedCounters, 'clock' | 'scriptBudgets' | 'scriptCounts'>;
@@ -35,11 +38,13 @@ export function scriptExecutor(options: FrontEndScripts): ScriptExecutor | undef
   const { config, dispatcher, index, boot, counters, accounts, scriptPool, log } = options;
   const { limits, scripts, http } = config;
   if (scriptPool === undefined) return undefined;
+  const targets = new TargetPolicy(config.tasks.allow);
   const bytesMax = limits.arriving_bytes_max / http.threads;
   return new ScriptExecutor({
     dispatcher,
     pool: scriptPool,
-    toBatch: (operations, { account }) => scriptBatch(operations, { account, limits, clock: counters.clock }),
+    toBatch: (operations, { account, sends = false }) =>
+      scriptBatch(operations, { account, limits, clock: counters.clock, targets, sends }),
     accounts,
     budgets: new ScriptBudgets(counters.scriptBudgets, scripts.account_cpu_ms_per_second, processMs),
     counts: new ScriptCounts(counters.scriptCounts, index),
@@ -66,10 +71,16 @@ const allowed: ReadonlySet<string> = new Set([
   'Guard',
 ]);
 
+export interface ScriptBatchContext extends Pick<BatchContext, 'account' | 'limits' | 'clock'> {
+  readonly targets: TargetPolicy;
+  /** Whoever has called it has the scope `task`. */
+  readonly sends: boolean;
+}
+
 /** Reads what a script does as a body of `POST /db/:acc`. @throws Refusal */
 export function scriptBatch(
   operations: Readonly<Record<string, unknown>>,
-  { account, limits, clock }: Pick<BatchContext, 'account' | 'limits' | 'clock'>,
+  { account, limits, clock, targets, sends }: ScriptBatchContext,
 ): Batch {
   const other = Object.keys(operations).find((name) => !allowed.has(name));
   if (other !== undefined) return refuseField(other, 'no operation of a script');
@@ -81,10 +92,9 @@ export function scriptBatch(
     root: '',
   });
   if (batch.limit?.some(({ waitMs }) => waitMs > 0) === true) return refuseField('Limit', 'a script waits for nothing');
-  // They need the scope `task`, and a look at where they go.
-  if (batch.tasks?.some(({ definition }) => definition.target.kind === 'http') === true)
-    return refuseField('Tasks', 'a script has no requests sent; expected a task with Queue');
-  return batch;
+  if (!sends && batch.tasks?.some(({ definition }) => definition.target.kind === 'http') === true)
+    return refuseField('Tasks', 'a task with a URL needs a caller with the scope "task"; expected Queue or Script');
+  return withTargets(batch, targets, sends);
 }
 
 const bug = failure('internal', 'A bug in the server; its log says more');

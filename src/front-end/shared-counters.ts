@@ -67,7 +67,7 @@ export function allocateSharedCounters(config: {
     backup: BackupCells.allocate(),
     adminViewers: new SharedArrayBuffer(sharedCountBytes),
     scriptBudgets: ScriptBudgets.allocate(),
-    scriptCounts: ScriptCounts.allocate(config.http.threads),
+    scriptCounts: ScriptCounts.allocate(config.http.threads + 1),
     cursors: config.resp?.listen === undefined ? new SharedArrayBuffer(0) : ScanCursors.allocate(),
   };
 }

@@ -51,20 +51,24 @@ export class FrontEnds {
     const scriptUrl = workerUrls.scriptPool;
     this.#scriptThreads =
       threads === 0 ? undefined : new ScriptThreads({ url: scriptUrl, threads, after: systemAfter });
-    const connect = (): ScriptConnection | undefined => this.#scriptThreads?.connect();
     const { log, writeLines, ...rest } = options;
     const data = { ...rest, ...files };
     this.#further = Array.from(
       { length: options.config.http.threads - 1 },
       (_, i) =>
         new FurtherFrontEnd(
-          { ...data, scripts: connect(), index: i + 1 },
+          { ...data, scripts: this.connectScripts(), index: i + 1 },
           { log, writeLines },
           () => this.#journalStats(),
           onFatal,
         ),
     );
-    this.#first = new FrontEnd({ ...options, ...files, scripts: connect(), index: 0 });
+    this.#first = new FrontEnd({ ...options, ...files, scripts: this.connectScripts(), index: 0 });
+  }
+
+  /** @returns what a further thread needs to have scripts run; undefined: none are run */
+  connectScripts(): ScriptConnection | undefined {
+    return this.#scriptThreads?.connect();
   }
 
   /**

@@ -134,7 +134,10 @@ async function run(config: Config): Promise<void> {
     threads,
     counters,
     epoch: counted.epoch,
+    boot,
+    scripts: frontEnds.connectScripts(),
     onFatal: goDown,
+    onBug: (error) => log.error(error as object, 'the call of a script failed'),
   });
   if (!tasks.areRun) log.warn('This is a restored backup that was not adopted: it runs no tasks');
   const url = urls[0] ?? passed.urls[0] ?? 'no address';

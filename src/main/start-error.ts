@@ -3,7 +3,7 @@ import { getSystemErrorName } from 'node:util';
 import type { Config } from '../front-end/config-schema.ts';
 import { listenText, OpenToOthers } from '../front-end/listen.ts';
 import { JournalCorruption } from '../journal/file/journal-corruption.ts';
-import { NotRestored } from '../backup/restore/restore-marks.ts';
+import { DamagedMark, NotRestored } from '../backup/restore/restore-marks.ts';
 import { UnsupportedFormat } from '../journal/file/segment.ts';
 import { isNewerData } from '../shared/newer-data.ts';
 import { DataDirectoryInUse } from './data-directory/data-directory-lock.ts';
@@ -19,6 +19,7 @@ const told = [
   DataDirectoryInUse,
   StoreMismatch,
   NotRestored,
+  DamagedMark,
   OlderThanBackup,
   PortHeld,
   OpenToOthers,

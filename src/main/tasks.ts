@@ -6,6 +6,8 @@ import type { DispatcherFromMain, DispatcherThreadData, DispatcherToMain } from 
 import { readRestoredFrom } from '../backup/restore/restore-marks.ts';
 import type { Config } from '../front-end/config-schema.ts';
 import type { SharedCounters } from '../front-end/shared-counters.ts';
+import type { ScriptConnection } from '../scripts/threads/script-threads.ts';
+import { unreachable } from '../shared/assert.ts';
 import { systemEvery, type Every } from '../shared/clock.ts';
 import { WorkerLink } from '../shared/worker-link.ts';
 import type { OpenedDataDirectory } from './data-directory/open-data-directory.ts';
@@ -20,6 +22,8 @@ export interface TasksOptions {
   readonly onFatal: (error: unknown) => void;
   /** Takes another epoch, see protocol/epochs.ts. */
   readonly takeEpoch: () => Promise<number>;
+  /** The call of a script failed by a bug. */
+  readonly onBug: (error: unknown) => void;
 }
 
 const adoptedEveryMs = 5000;
@@ -30,15 +34,30 @@ export class Tasks {
   readonly #link: WorkerLink<DispatcherFromMain, DispatcherToMain>;
   #endWait: () => void = () => undefined;
 
-  constructor({ data, isOwner, every, onFatal, takeEpoch }: TasksOptions) {
+  constructor({ data, isOwner, every, onFatal, takeEpoch, onBug }: TasksOptions) {
     const { shards, journal } = data.ports;
     this.#link = new WorkerLink({
       url: workerUrls.dispatcher,
       name: 'dispatcher',
       workerData: data,
-      ports: [...shards, ...(journal === undefined ? [] : [journal])],
+      ports: [
+        ...shards,
+        ...(journal === undefined ? [] : [journal]),
+        ...(data.scripts === undefined ? [] : [data.scripts.port]),
+      ],
       onFatal,
-      onMessage: () => void takeEpoch().then((epoch) => this.#link.send({ kind: 'epoch', epoch })),
+      onMessage: (message) => {
+        switch (message.kind) {
+          case 'ask-for-epoch':
+            return void takeEpoch().then((epoch) => this.#link.send({ kind: 'epoch', epoch }));
+          case 'bug':
+            return onBug(message.error);
+          case 'pong':
+            return;
+          default:
+            return unreachable(message);
+        }
+      },
     });
     this.areRun = isOwner();
     if (this.areRun) this.#link.send({ kind: 'start' });
@@ -68,26 +87,34 @@ export interface TasksParts {
   readonly threads: Threads;
   readonly counters: SharedCounters;
   readonly epoch: number;
+  readonly boot: string;
+  /** See `FrontEnds.connectScripts`. */
+  readonly scripts: ScriptConnection | undefined;
+  readonly onBug: (error: unknown) => void;
   readonly onFatal: (error: unknown) => void;
 }
 
 /** Starts the dispatcher of a server that serves. */
-export function startTasks({ config, opened, threads, counters, epoch, onFatal }: TasksParts): Tasks {
-  const { limits, accounts, shards, tasks } = config;
-  const { clock, routers, accounts: accountCounts } = counters;
+export function startTasks({ config, opened, threads, counters, ...parts }: TasksParts): Tasks {
+  const { epoch, boot, scripts: connection, onFatal, onBug } = parts;
+  const { limits, accounts, shards, tasks, scripts, http } = config;
+  const { clock, routers, accounts: accountCounts, scriptBudgets, scriptCounts } = counters;
   return new Tasks({
     data: {
       index: config.http.threads,
       ports: threads.dispatcher,
       revisions: threads.revisions,
       journalDirectory: opened.journalDirectory,
-      config: { limits, accounts, shards, tasks },
+      config: { limits, accounts, shards, tasks, scripts, http },
+      scripts: connection,
+      boot,
       epoch,
-      counters: { clock, routers, accounts: accountCounts },
+      counters: { clock, routers, accounts: accountCounts, scriptBudgets, scriptCounts },
     },
     isOwner: () => ownsTasks(config.data_dir, opened),
     every: systemEvery,
     onFatal,
+    onBug,
     takeEpoch: () => threads.takeEpoch(),
   });
 }

@@ -220,11 +220,11 @@ export class CallUnderWay {
 
   async #commit(moment: Moment, outcome: Done): Promise<Reply | ReadonlySet<string>> {
     const { request, fingerprint } = this.#call;
-    const { account, guard = [], idempotency } = request;
+    const { account, guard = [], idempotency, taskEnd } = request;
     const { operations, reads } = outcome;
     const writes = Object.keys(operations).length > 0;
     const members = this.#members(outcome);
-    if (!writes && guard.length === 0 && idempotency === undefined && moment.one) {
+    if (!writes && guard.length === 0 && idempotency === undefined && taskEnd === undefined && moment.one) {
       const rev = this.#rev === 0 ? (await this.#anyRead()).rev : this.#rev;
       return { rev, outcome: 'ok', body: `{${members}"Rev":${rev}}` };
     }
@@ -237,6 +237,7 @@ export class CallUnderWay {
       format: 'script.call',
       ...checksOf(moment, reads),
       ...(guards.length > 0 && { guard: guards }),
+      ...(taskEnd !== undefined && { taskEnd: [taskEnd()] }),
       ...(idempotency !== undefined && {
         idempotency: { ...idempotency, fingerprint },
         answer: { key: idempotency.ids[0]!, members },

@@ -2,6 +2,7 @@
 import type { AccountId, Revision } from '../protocol/ids.ts';
 import { failure, type Failure } from '../protocol/errors.ts';
 import type { IdempotencyOptions } from '../protocol/operations/idempotency.ts';
+import type { TaskEndOperation } from '../protocol/operations/task-definition.ts';
 import type { GuardOperation } from '../protocol/operations/lock.ts';
 import { failureReply, type Reply } from '../protocol/replies.ts';
 import { unreachable } from '../shared/assert.ts';
@@ -22,6 +23,10 @@ export interface ScriptCallRequest {
   /** Absent: the default. */
   readonly cpuMs?: number;
   readonly idempotency?: IdempotencyOptions;
+  /** It may make tasks that send requests. */
+  readonly sends?: boolean;
+  /** Of the run of a task: its end, which is part of the commit. Asked for at each try. */
+  readonly taskEnd?: () => TaskEndOperation;
 }
 
 /** Ends a call with a failure. Like `Refusal`, it never leaves the executor. */

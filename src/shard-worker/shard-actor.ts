@@ -17,9 +17,7 @@ import { queueTotals } from './core/operations/queue-looks.ts';
 import type { Clock } from '../shared/clock.ts';
 import { serverAccount } from '../protocol/ids.ts';
 import type { Journal } from '../protocol/journal.ts';
-import { failure } from '../protocol/errors.ts';
 import type { FromShard, ToShard } from '../protocol/wire/shard-messages.ts';
-import { lastRevision, noRevisionsLeft } from '../protocol/last-revision.ts';
 import { ReplyCredit } from '../protocol/wire/reply-credit.ts';
 import { RecordWriter } from '../protocol/record.ts';
 import type { ShardStats } from '../protocol/stats.ts';
@@ -28,6 +26,7 @@ import { EpochExchange } from './epoch-exchange.ts';
 import { accountOf, type CoreMessage } from './core/state/core-message.ts';
 import type { ShardState } from './core/state/state.ts';
 import type { Turn } from './core/state/turn.ts';
+import { outOfSpace, reserveOnly, type StoreFullCode } from './out-of-space.ts';
 import { emptyMail, TurnOutbox } from './turn-outbox.ts';
 import { HeldWrites, type WritePressure } from './held-writes.ts';
 import { FairQueue } from '../shared/fair-queue.ts';
@@ -45,13 +44,6 @@ const congestedMs = 1;
 /** The actor sleeps no longer than this, so that checkpoints are considered even when nothing happens. */
 const sleepMsMax = 10 * 1000;
 
-const storeFullMessages = {
-  disk_full: 'There is no disk space for the store. Reads, unlocks and deletes are still served.',
-  quota_exceeded: 'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.',
-  overloaded:
-    'Writes come faster than checkpoints can be written, for longer than limits.write_wait_ms; try again later.',
-} as const;
-
 /** Decides when entries newer than the store's last checkpoint are written to it. */
 export interface CheckpointSchedule {
   /** Reports the size of the records of one turn. */
@@ -63,7 +55,7 @@ export interface CheckpointSchedule {
   /** Returns what has to wait because clients write faster than checkpoints. */
   pressure(): WritePressure;
   /** Returns the code that writes are refused with while the store cannot take more. */
-  full(): Exclude<keyof typeof storeFullMessages, 'overloaded'> | undefined;
+  full(): Exclude<StoreFullCode, 'overloaded'> | undefined;
   stats(): Pick<
     ShardStats,
     'memtableEntries' | 'memtableBytes' | 'stored' | 'checkpoints' | 'checkpointSeconds' | 'watermark'
@@ -90,10 +82,6 @@ export interface ActorOptions {
   readonly askForEpoch?: () => void;
   /** Present if the journal is in this thread: front ends then hear only from the actor what is durable. */
   readonly announce?: { readonly routers: number; readonly onDurable: (listener: () => void) => void };
-}
-
-function reserveOnly(code: keyof typeof storeFullMessages): ShardState['outOfSpace'] {
-  return { space: 'reserve', failure: failure(code, storeFullMessages[code]) };
 }
 
 interface Letter {
@@ -175,7 +163,7 @@ export class ShardActor {
     const waits = !state.draining && this.#options.journal.space() === 'open';
     const pressure = waits ? checkpoints.pressure() : 'none';
     if (this.#held.begin(pressure, now, this.#mailbox.waiting)) this.#mailbox.releaseWaiting();
-    state.outOfSpace = this.#outOfSpace();
+    state.outOfSpace = outOfSpace(this.#options);
     const turn = { state, now, out: this.#turnOut };
     const moreIsDue = passTime(turn);
     this.epochs.begin(turn);
@@ -214,10 +202,12 @@ export class ShardActor {
 
   #handle(turn: Turn, letter: Letter): void {
     const { router, message } = letter;
+    // The journal is not asked again for its space, which can change at any moment: the turn may hold records already.
+    const before = turn.state.outOfSpace;
     if (this.#held.isLate(letter)) turn.state.outOfSpace ??= reserveOnly('overloaded');
     if (message.kind === 'stats') this.#turnOut.of(router).stats.push({ id: message.id, stats: this.#stats() });
     else apply(turn, router, message);
-    if (this.#held.isLate(letter)) turn.state.outOfSpace = this.#outOfSpace();
+    turn.state.outOfSpace = before;
   }
 
   /** Puts what the core has left for later in front of the account's other messages. */
@@ -251,19 +241,6 @@ export class ShardActor {
     }
     this.#announced = durable;
     for (const [router, mail] of mails) send(router, { durable, ...mail });
-  }
-
-  #outOfSpace(): ShardState['outOfSpace'] {
-    const space = this.#options.journal.space();
-    if (space !== 'open') {
-      const left = space === 'full' ? 'Only reads are served.' : 'Reads, unlocks and deletes are still served.';
-      const message = `There is no room for the journal: no disk space, or no more open files. ${left}`;
-      return { space, failure: failure('disk_full', message) };
-    }
-    if (this.#options.state.lastRev >= lastRevision) return { space: 'full', failure: noRevisionsLeft };
-    const { checkpoints } = this.#options;
-    const full = checkpoints.full() ?? (checkpoints.pressure() === 'all' ? 'overloaded' : undefined);
-    return full === undefined ? undefined : reserveOnly(full);
   }
 
   #sleep(now: number, most: number): void {

@@ -28,6 +28,9 @@ export const taskPutOffMs = 60 * 1000;
 /** Runs at once, of all accounts and of one. */
 export const taskRunsMax = 256;
 export const accountTaskRunsMax = 32;
+/** Of them, runs that call scripts: of one account few have a thread at once. */
+export const taskCallsMax = 64;
+export const accountTaskCallsMax = 8;
 /** Instants of one gap that Misfire "all" makes up for. */
 export const madeUpMax = 1000;
 /** Instants of one gap that a cron pattern counts: to find each takes a tenth of a millisecond, or more. */

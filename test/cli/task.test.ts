@@ -32,3 +32,16 @@ test('task: at, after, cron, every, list, show, run, pause, resume, cancel', asy
   await prints(t, ['task', 'show', 'a'], { url }, 1);
   await prints(t, ['task', 'at', 'a', 'tomorrow', 'jobs', 'x'], { url }, 64);
 });
+
+test('task --script: what follows the time is the arguments', async (t) => {
+  const { url } = await ServerUnderTest.forTest(t);
+  await prints(t, ['task', 'after', 'a', '1h', '{"n":1}', '--script', 'close', '-j'], { url });
+  await prints(t, ['task', 'after', 'b', '1h', '--script', 'close'], { url });
+  const shown = async (id: string): Promise<unknown> => {
+    const { Script, Args } = JSON.parse(await prints(t, ['task', 'show', id], { url })) as Record<string, unknown>;
+    return { Script, Args };
+  };
+  assert.deepEqual(await shown('a'), { Script: 'close', Args: { n: 1 } });
+  assert.deepEqual(await shown('b'), { Script: 'close', Args: null });
+  await prints(t, ['task', 'after', 'c', '1h', 'jobs', '1', '--script', 'close'], { url }, 64);
+});

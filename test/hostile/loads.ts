@@ -41,6 +41,7 @@ function list<Item>(count: number, item: (i: number) => Item): Item[] {
 }
 
 const batch = (body: unknown): Buffer => request('POST', `/db/${account}`, body);
+const evaluate = (source: string): Buffer => request('POST', `/db/${account}/eval`, { Source: source });
 const kib = 1024;
 const mib = 1024 * kib;
 const megabyteKeys = list(15, (i) => `large/${i}`);
@@ -220,6 +221,50 @@ export const loads: readonly Load[] = [
     connections: 4,
     prepare: largeValues,
     chunk: () => ({ bytes: batch(list(60, () => ({ KVGet: megabyteKeys[0] }))), replies: 1 }),
+  },
+  {
+    name: 'scripts that never end',
+    connections: 8,
+    chunk: () => times(20, evaluate('export default () => { for (;;) {} }')),
+  },
+  {
+    name: 'scripts of 60 KiB that are compiled and write 1,000 keys',
+    connections: 8,
+    chunk: (n) =>
+      times(
+        4,
+        evaluate(
+          `export default (tx) => { for (let i = 0; i < 1000; i += 1) tx.set('s/' + i, ${n}) }\n//${'x'.repeat(60 * kib)}`,
+        ),
+      ),
+  },
+  {
+    name: 'scripts that read and write what others of them write',
+    connections: 32,
+    chunk: () => times(10, evaluate(`export default (tx) => tx.set('hot', (tx.get('hot') ?? 0) + 1)`)),
+  },
+  {
+    name: 'tasks by the thousand that are all due at once',
+    connections: 8,
+    chunk: (n) => ({
+      bytes: batch({
+        Tasks: list(200, (i) => ({
+          ID: `t/${n}/${i}`,
+          Delay: 1 - ((n * 200 + i) % 1000) / 1000,
+          Queue: `t${n % 3}`,
+          Data: i,
+        })),
+      }),
+      replies: 1,
+    }),
+  },
+  {
+    name: 'tasks that run every second',
+    connections: 2,
+    prepare: list(5, (n) =>
+      batch({ Tasks: list(200, (i) => ({ ID: `e/${n}/${i}`, Every: 1, Queue: 'every', Data: i })) }),
+    ),
+    chunk: () => times(20, request('POST', `/db/${account}/run/e/0/0`)),
   },
   {
     name: 'RESP: reads pipelined by the thousand',

@@ -354,6 +354,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'is answered overloaded, and nothing of it is done' },
   },
   {
+    name: 'a turn asks for the space again when it holds records already',
+    file: 'src/shard-worker/shard-actor.ts',
+    find: '    turn.state.outOfSpace = before;\n',
+    replace: '    turn.state.outOfSpace = outOfSpace(this.#options);\n',
+    caughtBy: { file: `${tests}/held-writes.test.ts`, test: 'a turn that has begun with space ends as it began' },
+  },
+  {
     name: 'a message overtakes a write of its account that waits',
     file: 'src/shared/fair-queue.ts',
     find: '        this.#waiting.push(lane);\n',
@@ -1922,6 +1929,27 @@ export const seededBugs: readonly SeededBug[] = [
     },
   },
   {
+    name: 'the end of a run is not in the commit of its script',
+    file: 'src/scripts/call-under-way.ts',
+    find: '...(taskEnd !== undefined && { taskEnd: [taskEnd()] }),',
+    replace: '',
+    caughtBy: { file: 'test/dispatcher/script-tasks.test.ts', test: 'and the end of its run are one commit' },
+  },
+  {
+    name: 'a script that only reads does not end its run',
+    file: 'src/scripts/call-under-way.ts',
+    find: '&& taskEnd === undefined && moment.one',
+    replace: '&& moment.one',
+    caughtBy: { file: 'test/dispatcher/script-tasks.test.ts', test: 'a script that only reads has its run recorded' },
+  },
+  {
+    name: 'scripts of tasks take the places of messages',
+    file: 'src/dispatcher/due-task.ts',
+    find: "script: 'call',",
+    replace: "script: 'commit',",
+    caughtBy: { file: 'test/dispatcher/script-tasks.test.ts', test: 'scripts that take long hold back no message' },
+  },
+  {
     name: 'saving a schedule again moves its next run',
     file: `${core}/operations/task.ts`,
     find: 'operation, sameTimes ? current : {',
@@ -2007,8 +2035,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'accounts whose requests hang take all places',
     file: 'src/dispatcher/task-dispatcher.ts',
-    find: 'Math.min(accountParallel, Math.max(1, Math.floor(left / 2)))',
-    replace: 'accountParallel',
+    find: 'Math.min(mostOfAccount, Math.max(1, Math.floor(left / 2)))',
+    replace: 'mostOfAccount',
     caughtBy: { file: 'test/dispatcher/http-tasks.test.ts', test: 'accounts whose requests hang leave places' },
   },
   {
@@ -2316,6 +2344,13 @@ export const seededBugs: readonly SeededBug[] = [
   },
   // Accounts as a whole.
   {
+    name: 'a deletion that was marked is swept without space to write',
+    file: `${core}/deletion.ts`,
+    find: 'mustWait(turn) ? undefined : turn.state.deletions.fresh()',
+    replace: 'turn.state.deletions.fresh()',
+    caughtBy: { file: `${tests}/core/deletions.test.ts`, test: 'writes nothing when the space went' },
+  },
+  {
     name: 'a swept account is open before all of it is gone',
     file: `${core}/deletion.ts`,
     find: '  if (deletion.kind === sweptKinds.length) {',
@@ -2370,6 +2405,27 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'const after = passed === undefined ? undefined : prefix + passed;',
     replace: 'const after = passed === undefined ? undefined : prefix;',
     caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'what has left a line is not passed again' },
+  },
+  {
+    name: 'any number of consumers wait for one queue',
+    file: `${core}/operations/waiting.ts`,
+    find: "const name = resource === 'queue' ? 'consumers_per_queue_max' : 'waiters_per_lock_max';",
+    replace: "const name = resource === 'queue' ? 'waiters_per_shard_max' : 'waiters_per_lock_max';",
+    caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'so many wait for one queue' },
+  },
+  {
+    name: 'what comes back in front of a line is not seen',
+    file: `${core}/state/queue-lines.ts`,
+    find: '    if (this.#passed !== undefined && key <= this.#passed) this.#passed = undefined;\n',
+    replace: '',
+    caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'what comes back in front of all that was passed' },
+  },
+  {
+    name: 'a line forgets those that it has no room for',
+    file: `${core}/state/queue-lines.ts`,
+    find: '    this.#forget(this.#keys[windowMax / 2]!);\n',
+    replace: '',
+    caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'of more than a line remembers' },
   },
   {
     name: 'a deletion leaves keys',

@@ -169,7 +169,8 @@ test('keys: DELETE with a prefix takes a page, and everything only when told so'
   for (const query of ['', '?prefix=', '?limit=5', '?all=1', '?all=true&prefix=q', '?prefix=q&limit=1001'])
     await server.fails('invalid', 'DELETE', `/db/clears/kv${query}`);
   assert.equal((await server.ok('GET', '/db/clears/kv')).KV.length, 1);
-  assert.partialDeepStrictEqual(await server.ok('DELETE', '/db/clears/kv?all=true'), { Deleted: 1 });
+  assert.partialDeepStrictEqual(await server.ok('DELETE', '/db/clears/kv?prefix=&all=true'), { Deleted: 1 });
+  assert.partialDeepStrictEqual(await server.ok('DELETE', '/db/clears/kv?all=true'), { Deleted: 0 });
 });
 
 test('keys: a batch reads keys and one page below a prefix', async () => {

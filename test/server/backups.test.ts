@@ -147,6 +147,13 @@ test('what is refused changes nothing, and says what would work', async (t) => {
   assert.equal(await unfinished.exitCode(), 1);
   assert.match(unfinished.stderr, /was not restored to its end/);
   await unfinished.dispose(true);
+  const torn = emptyDirectory(t);
+  fs.writeFileSync(path.join(torn, 'restored.json'), '{"repository"');
+  const damaged = ServerUnderTest.prepare({ dataDir: torn });
+  damaged.launch();
+  assert.equal(await damaged.exitCode(), 1);
+  assert.match(damaged.stderr, /^\S*.*restored\.json is damaged[^\n]*\n$/);
+  await damaged.dispose(true);
   const once = await runCommand(t, ['restore', url, '--data-dir', half]);
   assert.equal(once.code, 0, once.stderr);
   assert.ok(!fs.existsSync(path.join(half, 'rest')) && !fs.existsSync(path.join(half, 'restoring')));

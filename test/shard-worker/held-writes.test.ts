@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { accountId, revision, shardId } from '../../src/protocol/ids.ts';
 import type { Batch, Command } from '../../src/protocol/operations/operations.ts';
+import type { JournalSpace } from '../../src/protocol/journal.ts';
 import type { FromShard } from '../../src/protocol/wire/shard-messages.ts';
 import { newShardState } from '../../src/shard-worker/core/state/state.ts';
 import type { WritePressure } from '../../src/shard-worker/held-writes.ts';
@@ -21,6 +22,8 @@ const large = 'x'.repeat(10_000);
 class ShardUnderTest {
   now = startOfTime;
   pressure: WritePressure = 'none';
+  /** What the journal answers when a turn asks it for its space, one after the other; then `open`. */
+  spaces: JournalSpace[] = [];
   readonly #sent: FromShard[] = [];
   readonly #actor: ShardActor;
   readonly #revisions = new LocalRevisions(revision(1));
@@ -40,7 +43,12 @@ class ShardUnderTest {
     this.#actor = new ShardActor({
       state,
       clock: { now: () => this.now },
-      journal: { append: () => {}, whenDurable: () => {}, space: () => 'open', checkpointed: () => {} },
+      journal: {
+        append: () => {},
+        whenDurable: () => {},
+        space: () => this.spaces.shift() ?? 'open',
+        checkpointed: () => {},
+      },
       checkpoints: { ...noCheckpoints, pressure: () => this.pressure },
       send: (_router, message) => void this.#sent.push(message),
       congestion: () => 'none',
@@ -151,6 +159,23 @@ test('held writes: what has waited for limits.write_wait_ms is answered overload
     );
     assert.equal(shard.answered[2]![1], 'ok');
   }
+});
+
+test('held writes: a turn that has begun with space ends as it began, whatever the journal says meanwhile', () => {
+  const shard = new ShardUnderTest();
+  shard.pressure = 'large';
+  const late = shard.send(bulk, set('k', large));
+  shard.turn(500);
+  const small = shard.send(calm, set('k', 'small'));
+  shard.spaces = ['open', 'open', 'full', 'full'];
+  shard.turn(600);
+  assert.deepEqual(
+    new Map(shard.answered),
+    new Map([
+      [late, 'overloaded'],
+      [small, 'ok'],
+    ]),
+  );
 });
 
 test('held writes: accounts that waited are served in turn, however much each has sent', () => {

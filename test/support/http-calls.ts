@@ -411,6 +411,7 @@ function targetMembers(target: TaskTarget): object {
     const Group = target.group === undefined ? {} : { Group: target.group };
     return { Queue: target.queue, Data: JSON.parse(target.data) as unknown, ...Group };
   }
+  if (target.kind === 'script') return { Script: target.script, Args: JSON.parse(target.args) as unknown };
   const { url: URL, method: Method, headers: Headers, body, deadlineMs } = target;
   const Body = body === undefined ? {} : { Body: JSON.parse(body) as unknown };
   return { URL, Method, Headers, Deadline: deadlineMs / 1000, ...Body };

@@ -12,7 +12,8 @@ import { ScriptExecutor, type ScriptExecutorOptions } from '../../src/scripts/ex
 import { ScriptBudgets } from '../../src/scripts/script-budgets.ts';
 import type { ScriptCallRequest } from '../../src/scripts/script-call.ts';
 import { ScriptCounts } from '../../src/scripts/script-counts.ts';
-import type { ScriptRun } from '../../src/scripts/script-run.ts';
+import type { ScriptPool, ScriptRun } from '../../src/scripts/script-run.ts';
+import { TargetPolicy } from '../../src/shared/target-policy.ts';
 import { allocateClock } from '../../src/shared/clock.ts';
 import { defaultLimits } from '../../src/shared/limits.ts';
 import { acme, batch } from './commands.ts';
@@ -43,6 +44,30 @@ export interface WorldOptions extends FakePoolOptions {
   readonly dispatcher?: (router: Dispatcher) => Dispatcher;
 }
 
+function executorOptions(dispatcher: Dispatcher, now: () => number, pool: ScriptPool): ScriptExecutorOptions {
+  const clock = allocateClock();
+  return {
+    dispatcher,
+    pool,
+    toBatch: (operations, { account, sends = false }) =>
+      scriptBatch(operations, { account, limits: defaultLimits, clock, targets: new TargetPolicy([]), sends }),
+    accounts: new AccountCounts(AccountCounts.allocate()),
+    budgets: new ScriptBudgets(ScriptBudgets.allocate(), 0, now),
+    counts: new ScriptCounts(ScriptCounts.allocate(1), 0),
+    memory: () => ({ hold: () => {}, release: () => {} }),
+    serverTime: now,
+    boot: 'boot',
+    onBug: (error) => {
+      throw error;
+    },
+  };
+}
+
+/** An executor that runs scripts in this thread. */
+export function executorOf(dispatcher: Dispatcher, now: () => number, options: FakePoolOptions): ScriptExecutor {
+  return new ScriptExecutor(executorOptions(dispatcher, now, fakeScriptPool(options)));
+}
+
 export class ScriptWorld {
   readonly server: ServerInMemory;
   readonly executor: ScriptExecutor;
@@ -55,22 +80,12 @@ export class ScriptWorld {
     this.server = server;
     this.pool = fakeScriptPool(options);
     const { router } = server.running;
-    const clock = allocateClock();
-    const made: ScriptExecutorOptions = {
-      dispatcher: options.dispatcher?.(router) ?? router,
-      pool: this.pool,
-      toBatch: (operations, { account }) => scriptBatch(operations, { account, limits: defaultLimits, clock }),
+    this.executor = new ScriptExecutor({
+      ...executorOptions(options.dispatcher?.(router) ?? router, () => server.now, this.pool),
       accounts: this.accounts,
       budgets: new ScriptBudgets(ScriptBudgets.allocate(), options.cpuMsPerSecond ?? 0, () => server.now),
       counts: this.counts,
-      memory: () => ({ hold: () => {}, release: () => {} }),
-      serverTime: () => server.now,
-      boot: 'boot',
-      onBug: (error) => {
-        throw error;
-      },
-    };
-    this.executor = new ScriptExecutor(made);
+    });
   }
 
   static async start(t: TestContext, options: WorldOptions = {}): Promise<ScriptWorld> {

@@ -21,7 +21,7 @@ import type { ReplyBody } from './reply-body.ts';
 import { compileCache, serverProgram } from './server-program.ts';
 
 /** Anything longer is a hang; a machine may be very busy. */
-const patienceMs = 60_000;
+const patienceMs = process.env['DRAGONLOCK_LOAD_SCALE'] === 'full' ? 240_000 : 60_000;
 
 export interface ServerOptions {
   /** Text of a config.yml. */

@@ -8,12 +8,16 @@ import { acme } from './commands.ts';
 import { FakeSink } from './fake-sink.ts';
 import type { Body } from './core-under-test.ts';
 import { RouterUnderTest, type RouterTestOptions } from './router-under-test.ts';
+import { executorOf } from './script-world.ts';
+import type { FakePoolOptions } from './fake-script-pool.ts';
 import { workMeter } from './work-meter.ts';
 
 export interface TasksTestOptions extends Omit<RouterTestOptions, 'routers'> {
   readonly startsLater?: true;
   readonly parallel?: number;
   readonly epoch?: number;
+  /** How scripts are run; absent: they are not. */
+  readonly scripts?: FakePoolOptions;
 }
 
 export class TasksUnderTest extends RouterUnderTest {
@@ -24,8 +28,10 @@ export class TasksUnderTest extends RouterUnderTest {
     super({ ...options, routers: 2 });
     const fences = new Fences(options.epoch ?? 2 ** 22);
     let secrets = 0;
+    const { scripts } = options;
     this.dispatcher = new TaskDispatcher({
       router: this.routers[1]!,
+      scripts: scripts && executorOf(this.routers[1]!, () => this.now, scripts),
       shards: options.shards,
       clock: { now: () => this.now },
       after: this.after,

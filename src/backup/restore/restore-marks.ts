@@ -39,9 +39,15 @@ export class NotRestored extends Error {
   }
 }
 
-/** @throws NotRestored */
+/** A file of a restore is not what was written: the disk, or somebody, has changed it. */
+export class DamagedMark extends Error {
+  override name = 'DamagedMark';
+}
+
+/** @throws NotRestored, DamagedMark */
 export function refuseUnlessRestored(directory: string): void {
   if (fs.existsSync(path.join(directory, markName))) throw new NotRestored(directory);
+  readRestoredFrom(directory);
 }
 
 export interface InPlaceReport extends NewLog {
@@ -66,13 +72,18 @@ export interface InPlaceSwitch {
 
 export type RestoreMark = { readonly kind: 'restore' } | { readonly kind: 'switch'; readonly rest: InPlaceSwitch };
 
-/** @returns undefined: nothing was begun */
+/** @returns undefined: nothing was begun. @throws DamagedMark */
 export function readMark(directory: string): RestoreMark | undefined {
   const file = path.join(directory, markName);
   if (!fs.existsSync(file)) return undefined;
   const text = fs.readFileSync(file, 'utf8');
   if (text === '') return { kind: 'restore' };
-  return { kind: 'switch', rest: JSON.parse(text) as InPlaceSwitch };
+  const rest = objectIn(text) as InPlaceSwitch | undefined;
+  if (rest !== undefined && isRestoredFrom(rest.origin) && typeof rest.report === 'object')
+    return { kind: 'switch', rest };
+  throw new DamagedMark(
+    `${file} is damaged, so what the restore had left to do is not known. Restore the backup into an empty directory.`,
+  );
 }
 
 export function markSwitch(directory: string, rest: InPlaceSwitch): void {
@@ -131,10 +142,38 @@ export function writeRestoredFrom(directory: string, from: RestoredFrom): void {
   writeDurably(directory, originName, `${JSON.stringify(from)}\n`);
 }
 
-/** @returns undefined: the directory was never restored */
+/** @returns undefined: the directory was never restored. @throws DamagedMark */
 export function readRestoredFrom(directory: string): RestoredFrom | undefined {
   const file = path.join(directory, originName);
-  return fs.existsSync(file) ? (JSON.parse(fs.readFileSync(file, 'utf8')) as RestoredFrom) : undefined;
+  if (!fs.existsSync(file)) return undefined;
+  const from = objectIn(fs.readFileSync(file, 'utf8'));
+  if (isRestoredFrom(from)) return from;
+  throw new DamagedMark(
+    `${file} is damaged, so it is not known whether this server may ship and run tasks in the place of the one that was ` +
+      'backed up. Restore again, or, if no other server goes on with that data, delete the file.',
+  );
+}
+
+function isRestoredFrom(value: unknown): value is RestoredFrom {
+  const { repository, writer, revision, logId, adopted } = (value ?? {}) as Partial<Record<string, unknown>>;
+  return (
+    typeof repository === 'string' &&
+    Number.isSafeInteger(writer) &&
+    Number.isSafeInteger(revision) &&
+    typeof logId === 'string' &&
+    /^[0-9a-f]{16}$/.test(logId) &&
+    typeof adopted === 'boolean'
+  );
+}
+
+/** @returns undefined: the text is not a JSON object */
+function objectIn(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Bytes that may be written below a directory. */

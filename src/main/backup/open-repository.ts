@@ -6,7 +6,7 @@ import { identitiesIn, NoIdentity, payloadCodec } from '../../backup/format/payl
 import { isDamage, NoRepository, Repository } from '../../backup/repository/repository.ts';
 import { JournalCorruption } from '../../journal/file/journal-corruption.ts';
 import { NotInPlace } from '../../backup/restore/in-place.ts';
-import { NotEmpty, NotRestored } from '../../backup/restore/restore-marks.ts';
+import { DamagedMark, NotEmpty, NotRestored } from '../../backup/restore/restore-marks.ts';
 import { NoSuchMoment } from '../../backup/restore/restore-plan.ts';
 import { NoSpaceToRestore } from '../../backup/restore/restore.ts';
 import { openStorage } from '../../backup/storage/open-storage.ts';
@@ -83,7 +83,7 @@ export interface BackupFailure {
 export function backupFailureOf(error: unknown): BackupFailure | undefined {
   if (!(error instanceof Error)) return undefined;
   const { message } = error;
-  if ([BackupUsage, NotEmpty, NotRestored, ConfigError, NoIdentity].some((kind) => error instanceof kind))
+  if ([BackupUsage, NotEmpty, NotRestored, DamagedMark, ConfigError, NoIdentity].some((kind) => error instanceof kind))
     return { kind: 'usage', message };
   if (error instanceof StorageError) return { kind: 'unreachable', message };
   if (isDamage(error) || error instanceof JournalCorruption) return { kind: 'damaged', message };

@@ -220,10 +220,9 @@ export const kvCalls = {
     path: 'kv',
     summary: 'Delete a page of the keys below a prefix',
     query: { ...pageParameters, all: wordParameter('true') },
-    onlyOneOf: ['prefix', 'all'],
-    withoutAny: allKeys,
     command: ({ account, query: { prefix = '', after, limit = pageLimitMax, all } }) => {
       if (prefix === '' && all === undefined) return refuseField('?prefix', allKeys);
+      if (prefix !== '' && all !== undefined) return refuseField('?all', 'expected none beside a prefix');
       const clear = { prefix, ...(after !== undefined && { after }), limit };
       return { kind: 'batch', account, format: 'kv.clear', clear } as const;
     },

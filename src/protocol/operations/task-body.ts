@@ -75,6 +75,8 @@ const taskMembers = {
   Queue: Type.Optional(keyField),
   Data: Type.Optional(anyJson),
   Group: Type.Optional(keyField),
+  Script: Type.Optional(keyField),
+  Args: Type.Optional(anyJson),
   URL: Type.Optional(Type.String({ minLength: 1, expected: 'an http: or https: URL' })),
   Method: Type.Optional(Type.Enum([...methods], { expected: methods.join(', ') })),
   Headers: Type.Optional(
@@ -102,12 +104,12 @@ const taskMembers = {
 };
 export const taskItem = Type.Object(
   { ID: keyField, ...taskMembers },
-  { ...closed, expected: '{"ID"} with "URL" or "Queue"' },
+  { ...closed, expected: '{"ID"} with "URL", "Queue" or "Script"' },
 );
 /** The body of `POST /db/:acc/task/:id`. */
 export const taskSchema = Type.Object(taskMembers, {
   ...closed,
-  expected: 'a task: {"URL"} or {"Queue","Data"}, and a time',
+  expected: 'a task: {"URL"}, {"Queue","Data"} or {"Script","Args"}, and a time',
 });
 type GivenTask = Type.Static<typeof taskSchema>;
 
@@ -189,18 +191,25 @@ function firstOf({ schedule, untilMs = Infinity }: TaskDefinition, root: string,
   return first;
 }
 
+/** What a task has besides only if it has a target of this kind. */
+const membersOfTarget = {
+  URL: ['Method', 'Headers', 'Body', 'Deadline', 'ResultQueue'],
+  Queue: ['Data', 'Group'],
+  Script: ['Args'],
+} as const;
+
 function targetOf(task: GivenTask, root: string): TaskTarget {
-  onlyOne(task, ['URL', 'Queue'], root);
-  if (task.URL !== undefined) {
-    for (const name of ['Data', 'Group'] as const)
-      if (task[name] !== undefined) refuseField(`${root}${name}`, 'only with Queue; expected it absent');
-    return httpTargetOf(task, root);
+  onlyOne(task, ['URL', 'Queue', 'Script'], root);
+  for (const owner of ['URL', 'Queue', 'Script'] as const) {
+    if (task[owner] !== undefined) continue;
+    for (const name of membersOfTarget[owner])
+      if (task[name] !== undefined) refuseField(`${root}${name}`, `only with ${owner}; expected it absent`);
   }
-  for (const name of ['Method', 'Headers', 'Body', 'Deadline', 'ResultQueue'] as const)
-    if (task[name] !== undefined) refuseField(`${root}${name}`, 'only with URL; expected it absent');
+  if (task.URL !== undefined) return httpTargetOf(task, root);
+  if (task.Script !== undefined) return scriptTargetOf(task, root);
   const { Queue, Data, Group } = task;
   if (Queue === undefined)
-    return refuseField(`${root}Queue`, 'missing; expected the queue that gets Data as a message, or URL');
+    return refuseField(`${root}Queue`, 'missing; expected the queue that gets Data as a message, URL, or Script');
   if (Data === undefined) return refuseField(`${root}Data`, 'missing; expected any JSON, which the message will have');
   return {
     kind: 'queue',
@@ -208,6 +217,10 @@ function targetOf(task: GivenTask, root: string): TaskTarget {
     data: jsonText(Data, `${root}Data`, bodyLimit),
     ...(Group !== undefined && { group: readKey(Group, `${root}Group`) }),
   };
+}
+
+function scriptTargetOf({ Script, Args = null }: GivenTask, root: string): TaskTarget {
+  return { kind: 'script', script: readKey(Script!, `${root}Script`), args: jsonText(Args, `${root}Args`, bodyLimit) };
 }
 
 const bodyLimit = { bytes: taskBodyBytesMax, name: 'the limit of a task' };

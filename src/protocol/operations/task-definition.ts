@@ -22,7 +22,19 @@ export interface HttpTarget {
   /** What it takes longer is given up. */
   readonly deadlineMs: number;
 }
-export type TaskTarget = QueueTarget | HttpTarget;
+
+/** Calls a script. What it does is committed with the end of the run: exactly once. */
+export interface ScriptTarget {
+  readonly kind: 'script';
+  /** Of a stored script; its current version runs. */
+  readonly script: string;
+  /** JSON text. */
+  readonly args: string;
+  /** Whoever made the task may have requests sent, and so its script may make tasks that send some. */
+  readonly sends?: true;
+}
+
+export type TaskTarget = QueueTarget | HttpTarget | ScriptTarget;
 
 export interface TaskRetry {
   /** Tries after the first one. */

@@ -20,12 +20,14 @@ const cancelItem = Type.Object(
   { ...closed, expected: '{"ID"}' },
 );
 
+const scopeOfTarget = { http: 'task', queue: 'write', script: 'script' } as const;
+
 export const tasksSection = listSection<TaskOperation, TaskResult>({
   body: 'Tasks',
   schema: { Tasks: Type.Optional(listField(taskItem, 'a list of {"ID","Queue"}')) },
   key: ({ key }) => key,
   effect: () => 'write',
-  scope: ({ definition }) => (definition.target.kind === 'http' ? 'task' : 'write'),
+  scope: ({ definition }) => scopeOfTarget[definition.target.kind],
   read: ({ Tasks }: { Tasks?: Type.Static<typeof taskItem>[] }, context) => {
     context.cronTasks.left -= Tasks?.filter(({ Cron }) => Cron !== undefined).length ?? 0;
     if (context.cronTasks.left < 0)

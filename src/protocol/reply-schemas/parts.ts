@@ -179,6 +179,7 @@ export const taskRow = Type.Object({
   LastStatus: optionalMember(countMember('The status of the last answer; absent: there was none.')),
   Queue: optionalMember(textMember('Where it puts a message.')),
   Group: optionalMember(textMember('The group of the message.')),
+  Script: optionalMember(textMember('The script that it calls.')),
   URL: optionalMember(textMember('Where it sends a request.')),
   Method: optionalMember(textMember('The method of the request.')),
   HeaderNames: optionalMember(listMember(Type.String(), 'The headers of the request, without their values.')),

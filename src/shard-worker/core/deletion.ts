@@ -21,21 +21,24 @@ import type { Turn } from './state/turn.ts';
 
 /** @returns whether there is more to delete, and it can be done at once */
 export function sweepDeletions(turn: Turn): boolean {
-  const { deletions, outOfSpace } = turn.state;
-  const deletion = deletions.size === 0 || mustWait(outOfSpace) ? undefined : deletions.next();
+  const { deletions } = turn.state;
+  const deletion = deletions.size === 0 || mustWait(turn) ? undefined : deletions.next();
   if (deletion === undefined) return false;
   sweep(turn, deletion);
   return deletions.size > 0;
 }
 
-/** Deletes the first entries of an account in the turn that marks it: of a small account, all. */
+/**
+ * Deletes the first entries of an account in the turn that marks it: of a small account, all. The space may have gone
+ * since: the mark of a transaction arrives after its commit.
+ */
 export function sweepFresh(turn: Turn): void {
-  const deletion = turn.state.deletions.fresh();
+  const deletion = mustWait(turn) ? undefined : turn.state.deletions.fresh();
   if (deletion !== undefined) sweep(turn, deletion);
 }
 
 /** Each deletion is a write, too: a memtable that is full must go to the store first. */
-function mustWait(outOfSpace: Turn['state']['outOfSpace']): boolean {
+function mustWait({ state: { outOfSpace } }: Turn): boolean {
   return outOfSpace?.space === 'full' || outOfSpace?.failure.code === 'overloaded';
 }
 

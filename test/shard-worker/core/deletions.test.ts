@@ -222,6 +222,20 @@ describe('the deletion of an account', () => {
     assert.deepEqual(left(restarted), []);
   });
 
+  test('writes nothing when the space went between its commit on another shard and its mark here', () => {
+    const core = new CoreUnderTest();
+    many(core, 3);
+    core.send({ kind: 'transaction.prepare', id: 900, transaction: 'w', command: wipe });
+    core.state.outOfSpace = { space: 'full', failure: { code: 'disk_full', message: '' } };
+    const records = core.records.length;
+    core.send({ kind: 'transaction.apply', transaction: 'w', account: acme, rev: core.revisions.next(), stored: '' });
+    assert.equal(core.records.length, records);
+    assert.equal(core.ask(get('k000001')).code, 'account_deleting');
+    core.state.outOfSpace = undefined;
+    while (core.state.deletions.size > 0) core.turn();
+    assert.deepEqual(left(core), []);
+  });
+
   test('waits for the checkpoint when writes come too fast', () => {
     const core = new CoreUnderTest();
     many(core, 5 * wipedPerTurn);

@@ -85,3 +85,42 @@ test('what has left a line is not passed again by each read', () => {
   }
   assert.ok(rows.looked < 2 * count, `${rows.looked} rows were looked at for ${count} deliveries`);
 });
+
+test('what comes back in front of all that was passed is the head again', () => {
+  for (const left of [0, 1, 30]) {
+    const rows = new ReadyRows();
+    for (let i = 0; i < 500; i += 1) rows.put(restOf(i));
+    const line = new QueueLine(rows.entries, acme, 'q');
+    line.fill(1);
+    while (line.again.keys.length > left) {
+      const head = line.again.keys[0]!;
+      rows.there.delete(head);
+      line.note('r', head, undefined);
+    }
+    rows.put(restOf(0));
+    line.note('r', restOf(0), 'r');
+    line.fill(1);
+    assert.equal(line.again.keys[0], restOf(0), `${left} of those that were read are left`);
+  }
+});
+
+test('of more than a line remembers that come back in front, none is forgotten', () => {
+  const rows = new ReadyRows();
+  for (let i = 0; i < 1000; i += 1) rows.put(restOf(i));
+  const line = new QueueLine(rows.entries, acme, 'q');
+  for (let i = 0; i < 700; i += 1) {
+    line.fill(1);
+    rows.there.delete(restOf(i));
+    line.note('r', restOf(i), undefined);
+  }
+  for (let i = 699; i >= 100; i -= 1) {
+    rows.put(restOf(i));
+    line.note('r', restOf(i), 'r');
+  }
+  for (let i = 100; i < 1000; i += 1) {
+    line.fill(1);
+    assert.equal(line.again.keys[0], restOf(i));
+    rows.there.delete(restOf(i));
+    line.note('r', restOf(i), undefined);
+  }
+});

@@ -454,6 +454,19 @@ describe('consumers that wait', () => {
     assert.deepEqual(datas(taken(second.body)), ['a']);
   });
 
+  test('so many wait for one queue, one more is refused, and others are not', () => {
+    const core = new CoreUnderTest({ limits: { consumers_per_queue_max: 2 } });
+    const first = core.ask(take({ waitMs: 10_000 }));
+    core.ask(take({ waitMs: 10_000 }));
+    const third = core.ask(take({ waitMs: 10_000 }));
+    assert.deepEqual([third.waits, third.code], [false, 'too_many_waiters']);
+    assert.match(third.body.Message, /consumers_per_queue_max/);
+    assert.ok(core.ask(take({ waitMs: 10_000, key: 'another' })).waits);
+    assert.deepEqual(takeFrom(core), [], 'one that does not wait takes no place');
+    core.cancel(first);
+    assert.ok(core.ask(take({ waitMs: 10_000 })).waits, 'who leaves makes room');
+  });
+
   test('a delivery that reached nobody goes back to its place, and the attempt does not count', () => {
     const core = new CoreUnderTest();
     core.ok(send('a', message('g', { group: 'g' }), 'b'));

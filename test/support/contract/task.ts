@@ -45,7 +45,9 @@ export const task = {
       const content =
         target.kind === 'queue'
           ? { Data: JSON.parse(target.data) as unknown }
-          : target.body !== undefined && { Body: JSON.parse(target.body) as unknown };
+          : target.kind === 'script'
+            ? { Args: JSON.parse(target.args) as unknown }
+            : target.body !== undefined && { Body: JSON.parse(target.body) as unknown };
       return done(at, { ...view(id, entry), ...content });
     },
     'task.list': (at: Moment, call: TaskList): Outcome =>
@@ -153,6 +155,7 @@ function view(ID: string, entry: TaskEntry): object {
 function targetOf(target: TaskTarget): object {
   if (target.kind === 'queue')
     return { Queue: target.queue, ...(target.group !== undefined && { Group: target.group }) };
+  if (target.kind === 'script') return { Script: target.script };
   const { url, method, headers, deadlineMs } = target;
   return { URL: url, Method: method, HeaderNames: Object.keys(headers), Deadline: deadlineMs / 1000 };
 }

@@ -6,7 +6,7 @@ import { statusOf } from '../status.ts';
 import type { BatchReplySink, Cancelable } from '../../../router/dispatcher.ts';
 import { requireScopes } from '../../access.ts';
 import { audited } from '../../audited.ts';
-import { requireTargets } from '../../task-targets.ts';
+import { withTargets } from '../../task-targets.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
 import { accountIn, bodyOf, queryOf, idempotencyOf, type BodyArguments, type DefineDataRoute } from '../data-route.ts';
 import type { RouteContext } from '../route-context.ts';
@@ -35,8 +35,8 @@ export function batchRoutes(app: FastifyInstance, context: RouteContext, define:
 /** Checks scopes; what forces or administers is noted. @throws Refusal */
 function allowed(batch: Batch, { access, socket }: DataRequest, { targets }: RouteContext): Batch {
   const { force, admin } = requireScopes(access, batch);
-  requireTargets(batch, targets);
-  return force || admin ? audited(batch, access, socket.remoteAddress) : batch;
+  const asked = withTargets(batch, targets, access.scopes.has('task'));
+  return force || admin ? audited(asked, access, socket.remoteAddress) : asked;
 }
 
 /**

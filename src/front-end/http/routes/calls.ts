@@ -7,7 +7,7 @@ import { revision } from '../../../protocol/ids.ts';
 import { callList, mayWait, type Command } from '../../../protocol/operations/operations.ts';
 import { refuse } from '../../../protocol/refusal.ts';
 import { requireScopes } from '../../access.ts';
-import { requireTargets } from '../../task-targets.ts';
+import { withTargets } from '../../task-targets.ts';
 import { operationOfCall } from '../../request-metrics.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
 import {
@@ -57,15 +57,16 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
 function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataRequest, context: RouteContext): Command {
   if (spec.body === undefined) requireNoBody(request, Object.keys(spec.query));
   const query = queryIn(spec, request);
-  const command = spec.command({
+  const given = spec.command({
     account: accountIn(request),
     id: spec.path.endsWith('*') ? idIn(request) : '',
     query,
     value: bodyText(spec, request, query, context),
     secret: context.newSecret,
   });
-  const scopes = requireScopes(request.access, command);
-  if (command.kind === 'batch') requireTargets(command, context.targets);
+  const scopes = requireScopes(request.access, given);
+  const mayHaveSent = request.access.scopes.has('task');
+  const command = given.kind === 'batch' ? withTargets(given, context.targets, mayHaveSent) : given;
   // A read is idempotent anyway.
   if (command.kind === 'flow.get') return command;
   if (!scopes.write && !scopes.force && !scopes.admin && !scopes.task && !scopes.script) return command;

@@ -26,7 +26,12 @@ export function scriptRoutes(app: FastifyInstance, context: RouteContext, define
     const content = bodyOf(request, body(request, stored, context), context.limits);
     if (content.cpuMs !== undefined && content.cpuMs > cpu_ms_max)
       return refuseField('CPU', `expected at most ${cpu_ms_max} ms (scripts.cpu_ms_max), got ${content.cpuMs}`);
-    const call: ScriptCallRequest = { ...content, account: accountIn(request), ...(stored && { name: idIn(request) }) };
+    const call: ScriptCallRequest = {
+      ...content,
+      account: accountIn(request),
+      ...(stored && { name: idIn(request) }),
+      sends: request.access.scopes.has('task'),
+    };
     if (context.scripts === undefined) return refuseScripts(exchange);
     exchange.holdConnection();
     return context.scripts.call(call, exchange);

@@ -97,7 +97,7 @@ export const enqueueBehaviour: SectionBehaviour<'enqueue'> = {
 };
 
 function queueFull(queue: string, most: number, Used: number): Failure {
-  const message = `The queue ${JSON.stringify(queue)} has ${Used} messages; its policy allows ${most} (MaxMessages).`;
+  const message = `The queue ${JSON.stringify(queue)} is full: ${Used} of ${most} messages (MaxMessages of its policy).`;
   return failure('quota_exceeded', message, { Queue: queue, Quota: 'queue', Limit: most, Used });
 }
 

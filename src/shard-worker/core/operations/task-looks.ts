@@ -46,6 +46,7 @@ function stateOf({ ended }: StoredTask, state: string | undefined): TaskState {
 
 function contentOf({ target }: TaskDefinition): string {
   if (target.kind === 'queue') return `,"Data":${target.data}`;
+  if (target.kind === 'script') return `,"Args":${target.args}`;
   return target.body === undefined ? '' : `,"Body":${target.body}`;
 }
 
@@ -90,6 +91,7 @@ function definitionOf({ target, schedule, retry, misfire, overlap, ...others }: 
 function targetOf(target: TaskTarget) {
   if (target.kind === 'queue')
     return { Queue: target.queue, ...(target.group !== undefined && { Group: target.group }) };
+  if (target.kind === 'script') return { Script: target.script };
   return {
     URL: target.url,
     Method: target.method,
