@@ -26,6 +26,7 @@ const levels = [
   'shard-worker',
   'backup',
   'router',
+  'cluster',
   'scripts',
   'front-end',
   'dispatcher',
