@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { Engine, LogFrame, LogPlace, Owned } from '../../src/cluster/engine.ts';
 import { revision } from '../../src/protocol/ids.ts';
 import { frameBehind } from './frames.ts';
@@ -33,7 +34,11 @@ export async function lengthen(engine: Engine, owner: Owned, end: LogPlace, coun
 }
 
 /** @param engineOf an engine whose cells 0 to 19 nobody has had; the same one each time */
-export function testEngine(name: string, engineOf: () => Engine, options: { readonly skip?: string | false } = {}): void {
+export function testEngine(
+  name: string,
+  engineOf: () => Engine,
+  options: { readonly skip?: string | false } = {},
+): void {
   const contract = (title: string, run: (engine: Engine) => Promise<void>): void => {
     test(`${name}: ${title}`, options, () => run(engineOf()));
   };
@@ -45,11 +50,12 @@ export function testEngine(name: string, engineOf: () => Engine, options: { read
     const large = { ...frameBehind(frames.at(-1)!, 1, 'large'), bytes };
     assert.deepEqual(await engine.append(owner, large, frames.at(-1)!), done);
     const all = await engine.read(0, revision(0), 100);
-    assert.deepEqual(all, { kind: 'done', result: [...frames, large] });
+    // A difference of so many bytes would take minutes to print.
+    assert.ok(isDeepStrictEqual(all, { kind: 'done', result: [...frames, large] }), all.kind);
     const inside = frames.find(({ first, last }) => last - first === 2)!;
     const from = await engine.read(0, revision(inside.first), 2);
     assert.deepEqual(from, { kind: 'done', result: [inside, frames[frames.indexOf(inside) + 1]] });
-    assert.deepEqual(await engine.frameAt(0, large.first), { kind: 'done', result: large });
+    assert.ok(isDeepStrictEqual(await engine.frameAt(0, large.first), { kind: 'done', result: large }));
     assert.deepEqual(await engine.frameAt(0, revision(999)), { kind: 'done', result: undefined });
     assert.deepEqual(await engine.read(0, large.last, 2), { kind: 'done', result: [] });
   });
@@ -86,7 +92,12 @@ export function testEngine(name: string, engineOf: () => Engine, options: { read
     assert.deepEqual(await engine.take(3, 1, session), taken, 'the same again');
     assert.deepEqual(await engine.take(3, 1, newSession()), refused, 'the epoch is another one');
     const two = frameBehind(one!, 1, 'too late');
-    for (const stale of [owner, { ...owner, epoch: 2 }, { cell: 3, epoch: 1, session }, { cell: 3, epoch: 3, session }]) {
+    for (const stale of [
+      owner,
+      { ...owner, epoch: 2 },
+      { cell: 3, epoch: 1, session },
+      { cell: 3, epoch: 3, session },
+    ]) {
       assert.deepEqual(await engine.append(stale, two, one!), refused);
       assert.deepEqual(await engine.barrier(stale), refused);
       assert.deepEqual(await engine.trim(stale, one!.last), refused);

@@ -34,7 +34,8 @@ export function classOfFailure(code: string | undefined): FailureClass {
       return { ...plain, kind: 'full' };
     default:
       // Data, constraints, missing tables, missing rights. 40003 and 08…, 57P0… say that nobody knows.
-      if (code !== undefined && /^(22|23|42|3D|3F|28)/.test(code)) return { ...plain, kind: 'nothing', isForOperator: true };
+      if (code !== undefined && /^(22|23|42|3D|3F|28)/.test(code))
+        return { ...plain, kind: 'nothing', isForOperator: true };
       return { ...plain, kind: 'unknown' };
   }
 }

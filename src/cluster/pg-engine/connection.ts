@@ -7,7 +7,7 @@ import { classOfFailure, isWarning } from './answers.ts';
 import type { EngineAddress, EngineHost } from './engine-url.ts';
 import type { Pg } from './load-pg.ts';
 import { checkCluster, readCluster } from './schema.ts';
-import { holdSettings } from './settings.ts';
+import { holdSettings, startOptions } from './settings.ts';
 
 export interface Query {
   /** Of the prepared statement. */
@@ -43,6 +43,7 @@ export async function connectClient({ pg, address, host, deadlineMs }: ConnectRe
     connectionTimeoutMillis: deadlineMs,
     keepAlive: true,
     application_name: 'dragonlock',
+    options: startOptions,
     types: parsers(pg),
     ...(user !== undefined && { user }),
     ...(password !== undefined && { password }),

@@ -54,7 +54,9 @@ export interface ClusterRow {
 
 /** @returns undefined: there is no cluster in this database */
 export async function readCluster(client: ClientBase): Promise<ClusterRow | undefined> {
-  const there = await client.query<{ there: boolean }>(`select to_regclass('dragonlock.dl_cluster') is not null as there`);
+  const there = await client.query<{ there: boolean }>(
+    `select to_regclass('dragonlock.dl_cluster') is not null as there`,
+  );
   if (there.rows[0]?.there !== true) return undefined;
   const { rows } = await client.query<ClusterRow>(
     'select format, cells, cluster_id::text as "clusterId" from dragonlock.dl_cluster',

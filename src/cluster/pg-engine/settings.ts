@@ -75,6 +75,9 @@ export function settingFaults(settings: EngineSettings, { single, requireSync }:
 /** These would cancel a commit that waits for the standby; a server knows only some of them. */
 const timeouts = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'];
 
+/** From the first statement on; for what some servers do not know, there is `holdSettings`. */
+export const startOptions = '-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0';
+
 /**
  * Sets a connection up: nothing may cancel a commit, and the defaults of the database or the user cannot change under it.
  * `synchronous_commit` is held as it was found; whether that is enough, `settingFaults` says.

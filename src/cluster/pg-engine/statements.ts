@@ -46,12 +46,12 @@ export const statements = {
   /** Where the revision lies inside a frame, that frame is the first. */
   read: `
     select ${frameColumns} from (
-      select *, sum(octet_length(frame)) over (order by first) - octet_length(frame) as before from (
+      select *, sum(octet_length(frame)) over (order by first) - octet_length(frame) as bytes_before from (
         select * from dragonlock.dl_log
         where cell = $1 and last > $2::bigint and first >= coalesce(
           (select max(first) from dragonlock.dl_log where cell = $1 and first <= $2::bigint), 0)
-        order by first limit $3::int) some
-    ) sized where before < ${readBytesMax} order by first`,
+        order by first limit $3::int) found
+    ) sized where bytes_before < ${readBytesMax} order by first`,
   joinNew: `
     insert into dragonlock.dl_node (node, session, beat, dead) values ($1, $2, 0, false)
     on conflict (node) do update set session = excluded.session

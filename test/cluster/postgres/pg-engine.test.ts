@@ -19,6 +19,7 @@ const openEngine = (changes: Partial<Parameters<typeof PgEngine.open>[0]> = {}):
     url: postgres.url,
     single: true,
     requireSync: true,
+    deadlineMs: 2000,
     report: (message) => void reports.push(message),
     ...changes,
   });
@@ -59,7 +60,10 @@ test('settings that lose commits are refused by name', options, async () => {
     await postgres.sql('select pg_reload_conf()');
     await assert.rejects(openEngine(), message);
     const found = await engine.check();
-    assert.deepEqual(found.map(({ setting, stopsWrites }) => [setting, stopsWrites]), [[name, true]]);
+    assert.deepEqual(
+      found.map(({ setting, stopsWrites }) => [setting, stopsWrites]),
+      [[name, true]],
+    );
     await postgres.sql(`alter system reset ${name}`);
     await postgres.sql('select pg_reload_conf()');
   }
@@ -70,17 +74,21 @@ test('settings that lose commits are refused by name', options, async () => {
   assert.deepEqual(await engine.check(), []);
 });
 
-test('a connection keeps the commits that it began with, and no timeout of the database ends them', options, async () => {
-  await postgres.sql('alter database postgres set statement_timeout = 1');
-  await postgres.sql(`alter database postgres set default_transaction_isolation = 'serializable'`);
-  const other = await openEngine();
-  try {
-    await lengthen(other, await own(other, 10), anchor, 20);
-  } finally {
-    other.close();
-    await postgres.sql('alter database postgres reset all');
-  }
-});
+test(
+  'a connection keeps the commits that it began with, and no timeout of the database ends them',
+  options,
+  async () => {
+    await postgres.sql('alter database postgres set statement_timeout = 1');
+    await postgres.sql(`alter database postgres set default_transaction_isolation = 'serializable'`);
+    const other = await openEngine();
+    try {
+      await lengthen(other, await own(other, 10), anchor, 20);
+    } finally {
+      other.close();
+      await postgres.sql('alter database postgres reset all');
+    }
+  },
+);
 
 test('backends are killed at any moment: no acknowledged frame is lost, none is there twice', options, async () => {
   const owner = await own(engine, 11);
@@ -94,7 +102,7 @@ test('backends are killed at any moment: no acknowledged frame is lost, none is 
       );
     }
   })();
-  for (let index = 0; index < 300; index += 1) {
+  for (let index = 0; index < 100; index += 1) {
     const frame = frameBehind(log.end, owner.epoch, `frame ${index}`);
     assert.equal(await log.append(frame), 'done');
     sent.push({ first: frame.first, last: frame.last, chain: frame.chain });

@@ -26,7 +26,8 @@ export interface Postgres {
 /** @returns undefined, or why there is no server for tests on this machine */
 export function whyNoPostgres(): string | undefined {
   if (binaries() === undefined) return `no PostgreSQL server in ${root}: apt-get install postgresql`;
-  if (process.getuid?.() === 0 && identity() === undefined) return 'PostgreSQL does not run as root, and there is no user postgres';
+  if (process.getuid?.() === 0 && identity() === undefined)
+    return 'PostgreSQL does not run as root, and there is no user postgres';
   return undefined;
 }
 
@@ -43,7 +44,11 @@ function identity(): { readonly uid: number; readonly gid: number } | undefined 
 }
 
 function as(): { readonly uid?: number; readonly gid?: number; readonly cwd: string; readonly env: NodeJS.ProcessEnv } {
-  return { ...identity(), cwd: '/', env: { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' } };
+  return {
+    ...identity(),
+    cwd: '/',
+    env: { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC', PGOPTIONS: '-c statement_timeout=0' },
+  };
 }
 
 function newFolder(): string {
