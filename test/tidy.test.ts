@@ -161,6 +161,8 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
   assertOnlyIn(/\bset(Timeout|Interval)\(/, [
     'src/journal/file/journal-options.ts',
     'src/shard-worker/shard-thread.ts',
+    // A database that is cut off never answers.
+    'src/cluster/pg-engine/connection.ts',
     'src/shared/clock.ts',
     'src/front-end/http/event-stream.ts',
     'src/front-end/front-end.ts',
@@ -199,6 +201,8 @@ test('files are touched in few places', () => {
     'src/shared/raw-output.ts',
     // The virtual machine, which is a file of its package.
     'src/scripts/machine/quickjs-module.ts',
+    // The certificate of the database.
+    'src/cluster/pg-engine/engine-url.ts',
     'src/storage/lmdb/lmdb-store.ts',
     'src/main/config/config.ts',
     'src/main/data-directory/data-directory-lock.ts',
@@ -299,7 +303,8 @@ test('nothing names a machine, a package host or an issue, and words are used fo
     for (const [index, line] of text.split('\n').entries()) {
       for (const pattern of [machine, packageHost, issue]) lacks(line, pattern, `${file}:${index + 1}`);
       // Guides for those who come from elsewhere say the words that are used there.
-      if (!file.startsWith('docs/migrating/')) lacks(line, vague, `${file}:${index + 1}`);
+      // In a cluster it is what one process of a node has (src/cluster/engine.ts).
+      if (!/^docs\/migrating\/|\bcluster\b/.test(file)) lacks(line, vague, `${file}:${index + 1}`);
     }
     // The lock file leaves open where packages come from.
     lacks(text, /"resolved": "https?:/, file);

@@ -18,7 +18,7 @@ export interface SessionDependencies {
   readonly now: () => number;
 }
 
-export class Session {
+export class NodeSession {
   readonly id: SessionId;
   readonly node: string;
   readonly #engine: Engine;

@@ -7,7 +7,7 @@ import type { CellRow, Engine, LogFrame, LogPlace } from '../../src/cluster/engi
 import { FencedLog, definite } from '../../src/cluster/fenced-log.ts';
 import { findOrphan } from '../../src/cluster/find-orphan.ts';
 import { openCell } from '../../src/cluster/open-cell.ts';
-import { beatEveryMs, Session } from '../../src/cluster/session.ts';
+import { beatEveryMs, NodeSession } from '../../src/cluster/session.ts';
 import { NodeWatch } from '../../src/cluster/watch-nodes.ts';
 import { revision, type Revision } from '../../src/protocol/ids.ts';
 import type { Machine } from './cluster-world.ts';
@@ -51,7 +51,7 @@ const pauseMs = 20;
 export class ClusterNode {
   readonly context: NodeContext;
   readonly open = new Map<number, OpenCell>();
-  session: Session | undefined;
+  session: NodeSession | undefined;
   #watch = new NodeWatch();
   /** Cells that are being opened or handed over. */
   readonly #moving = new Set<number>();
@@ -128,7 +128,7 @@ export class ClusterNode {
     void this.#openCell(seen, handedOver, this.session).finally(() => this.#moving.delete(cell));
   }
 
-  async #openCell(seen: CellRow, handedOver: boolean, session: Session): Promise<void> {
+  async #openCell(seen: CellRow, handedOver: boolean, session: NodeSession): Promise<void> {
     const { engine, disk, judge, machine } = this.context;
     const { cell } = seen;
     const known = disk.cells.get(cell);
@@ -204,9 +204,10 @@ export class ClusterNode {
   async #live(): Promise<void> {
     const { engine, name, newSession, machine, disk } = this.context;
     for (;;) {
-      const session = new Session(name, newSession(), { engine, now: machine.monotonic });
+      const session = new NodeSession(name, newSession(), { engine, now: machine.monotonic });
       disk.sessions.add(session.id);
-      if ((await session.join((id) => disk.sessions.has(id), this.#pause)) === 'taken') throw new Error('each node has a name of its own');
+      if ((await session.join((id) => disk.sessions.has(id), this.#pause)) === 'taken')
+        throw new Error('each node has a name of its own');
       this.session = session;
       this.#watch = new NodeWatch();
       const beating = this.#beat(session);
@@ -218,14 +219,14 @@ export class ClusterNode {
     }
   }
 
-  async #beat(session: Session): Promise<void> {
+  async #beat(session: NodeSession): Promise<void> {
     while (!session.isLost) {
       await session.beat();
       await this.context.machine.pause(beatEveryMs);
     }
   }
 
-  async #watchOthers(session: Session): Promise<void> {
+  async #watchOthers(session: NodeSession): Promise<void> {
     const { engine, machine, cells, name } = this.context;
     while (!session.isLost) {
       await machine.pause(watchEveryMs);
@@ -241,7 +242,7 @@ export class ClusterNode {
   }
 
   /** Takes a cell that nobody has, or opens one that is this session's: it was handed over. */
-  async #look(cell: number, session: Session): Promise<void> {
+  async #look(cell: number, session: NodeSession): Promise<void> {
     const { engine } = this.context;
     const mine = await engine.look(cell);
     if (session.isLost || this.open.has(cell)) return;

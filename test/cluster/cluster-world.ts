@@ -100,5 +100,5 @@ export class Machine {
   }
 
   /** Never resolves when the machine dies. */
-  readonly pause = (delayMs: number): Promise<void> => new Promise((resolve) => void this.after(delayMs, resolve));
+  readonly pause = (delayMs: number): Promise<void> => new Promise((resolve) => this.after(delayMs, resolve));
 }

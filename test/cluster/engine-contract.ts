@@ -37,7 +37,7 @@ export async function lengthen(engine: Engine, owner: Owned, end: LogPlace, coun
 export function testEngine(
   name: string,
   engineOf: () => Engine,
-  options: { readonly skip?: string | false } = {},
+  options: { readonly skip?: string | boolean } = {},
 ): void {
   const contract = (title: string, run: (engine: Engine) => Promise<void>): void => {
     test(`${name}: ${title}`, options, () => run(engineOf()));
@@ -160,8 +160,8 @@ export function testEngine(
 
   contract('who reads while the log grows sees an unbroken beginning of it', async (engine) => {
     const owner = await own(engine, 8);
-    let isOver = false;
-    const writing = lengthen(engine, owner, anchor, 60).finally(() => (isOver = true));
+    const writer = { isOver: false };
+    const writing = lengthen(engine, owner, anchor, 60).finally(() => (writer.isOver = true));
     do {
       const answer = await engine.read(8, revision(0), 100);
       assert.equal(answer.kind, 'done');
@@ -171,7 +171,7 @@ export function testEngine(
         end = frame;
       }
       await turn();
-    } while (!isOver);
+    } while (!writer.isOver);
     await writing;
   });
 

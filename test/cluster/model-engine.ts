@@ -185,16 +185,17 @@ export class ModelEngine {
   }
 }
 
+const owns = ({ cells }: Tables, { cell, epoch, session }: Owned): boolean => {
+  const row = cells.get(cell)!;
+  return row.epoch === epoch && row.session === session;
+};
+const cellLock = (cell: Cell, shared: boolean): Lock => ({ name: `cell ${cell}`, shared });
+const nodeLock = (node: string): Lock => ({ name: `node ${node}`, shared: false });
+const rowOf = ({ cells }: Tables, cell: Cell): CellRow => ({ cell, ...cells.get(cell)! });
+
 /** The statements of an engine, sent by `send`, which is the network. */
 export function engineOver(send: <Result>(statement: Statement<Result>) => Promise<EngineAnswer<Result>>): Engine {
   const done = { result: undefined };
-  const owns = ({ cells }: Tables, { cell, epoch, session }: Owned): boolean => {
-    const row = cells.get(cell)!;
-    return row.epoch === epoch && row.session === session;
-  };
-  const cellLock = (cell: Cell, shared: boolean): Lock => ({ name: `cell ${cell}`, shared });
-  const nodeLock = (node: string): Lock => ({ name: `node ${node}`, shared: false });
-  const rowOf = ({ cells }: Tables, cell: Cell): CellRow => ({ cell, ...cells.get(cell)! });
   return {
     append: (owner: Owned, frame: LogFrame, previous: LogPlace) =>
       send({

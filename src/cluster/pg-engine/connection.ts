@@ -9,14 +9,14 @@ import type { Pg } from './load-pg.ts';
 import { checkCluster, readCluster } from './schema.ts';
 import { holdSettings, startOptions } from './settings.ts';
 
-export interface Query {
+export interface EngineQuery {
   /** Of the prepared statement. */
   readonly name: string;
   readonly text: string;
   readonly values: readonly unknown[];
 }
 
-export type QueryAnswer<Row extends QueryResultRow> =
+export type EngineQueryAnswer<Row extends QueryResultRow> =
   | { readonly kind: 'done'; readonly rows: readonly Row[]; readonly count: number }
   | { readonly kind: 'nothing' | 'full' | 'unknown'; readonly error: Error };
 
@@ -31,7 +31,7 @@ const int8 = 20;
 /** As `pg` answers it: hex text. Its binary mode corrupts what is large. */
 const parsers = (pg: Pg): { getTypeParser: typeof pg.types.getTypeParser } => ({
   getTypeParser: ((oid: number, format: 'text' | 'binary') =>
-    oid === int8 ? Number : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
+    oid === int8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 });
 
 /** A client that is connected to one host, not looked at yet. Its errors are told by its queries. */
@@ -65,7 +65,7 @@ export function destroy(client: Client): void {
   stream.destroy();
 }
 
-export class Connection {
+export class EngineConnection {
   readonly #client: Client;
   readonly #deadlineMs: number;
   #warned: Error | undefined;
@@ -85,7 +85,7 @@ export class Connection {
   }
 
   /** @throws Error if the host is not there, is a standby, or has another cluster than `clusterId` */
-  static async open(request: ConnectRequest, clusterId: string): Promise<Connection> {
+  static async open(request: ConnectRequest, clusterId: string): Promise<EngineConnection> {
     const client = await connectClient(request);
     const { deadlineMs } = request;
     try {
@@ -94,7 +94,7 @@ export class Connection {
       destroy(client);
       throw error;
     }
-    return new Connection(client, deadlineMs);
+    return new EngineConnection(client, deadlineMs);
   }
 
   get isClosed(): boolean {
@@ -102,7 +102,7 @@ export class Connection {
   }
 
   /** Never throws. A connection whose answer is `unknown` is closed. */
-  async run<Row extends QueryResultRow>({ name, text, values }: Query): Promise<QueryAnswer<Row>> {
+  async run<Row extends QueryResultRow>({ name, text, values }: EngineQuery): Promise<EngineQueryAnswer<Row>> {
     this.#warned = undefined;
     try {
       const sent = this.#client.query<Row>({ name, text, values: [...values] });
@@ -114,7 +114,7 @@ export class Connection {
     }
   }
 
-  async #failed(error: Error & { readonly code?: string }): Promise<QueryAnswer<never>> {
+  async #failed(error: Error & { readonly code?: string }): Promise<EngineQueryAnswer<never>> {
     const failure = classOfFailure(error === this.#warned ? undefined : error.code);
     if (failure.isForOperator) this.operatorError = error;
     if (failure.isElsewhere) this.isElsewhere = true;

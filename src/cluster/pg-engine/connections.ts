@@ -1,6 +1,6 @@
 /** The connections of a thread to the engine. Any of them serves any cell: each statement carries its own conditions. */
 import type { QueryResultRow } from 'pg';
-import { Connection, type Query, type QueryAnswer } from './connection.ts';
+import { EngineConnection, type EngineQuery, type EngineQueryAnswer } from './connection.ts';
 import type { EngineAddress } from './engine-url.ts';
 import type { Pg } from './load-pg.ts';
 
@@ -17,8 +17,8 @@ export interface ConnectionsOptions {
 
 export class Connections {
   readonly #options: ConnectionsOptions;
-  readonly #idle: Connection[] = [];
-  readonly #all = new Set<Connection>();
+  readonly #idle: EngineConnection[] = [];
+  readonly #all = new Set<EngineConnection>();
   readonly #waiting: (() => void)[] = [];
   #busy = 0;
   /** The index of the host that served last. */
@@ -30,7 +30,7 @@ export class Connections {
   }
 
   /** Never throws. `nothing` where no host takes a connection: nothing was sent. */
-  async run<Row extends QueryResultRow>(query: Query): Promise<QueryAnswer<Row>> {
+  async run<Row extends QueryResultRow>(query: EngineQuery): Promise<EngineQueryAnswer<Row>> {
     if (this.#busy >= this.#options.connections) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#busy += 1;
     try {
@@ -42,8 +42,8 @@ export class Connections {
     }
   }
 
-  async #runOn<Row extends QueryResultRow>(query: Query): Promise<QueryAnswer<Row>> {
-    let connection: Connection;
+  async #runOn<Row extends QueryResultRow>(query: EngineQuery): Promise<EngineQueryAnswer<Row>> {
+    let connection: EngineConnection;
     try {
       connection = this.#takeIdle() ?? (await this.#open());
     } catch (error) {
@@ -62,7 +62,7 @@ export class Connections {
     return answer;
   }
 
-  #takeIdle(): Connection | undefined {
+  #takeIdle(): EngineConnection | undefined {
     for (;;) {
       const connection = this.#idle.pop();
       if (connection === undefined || !connection.isClosed) return connection;
@@ -71,7 +71,7 @@ export class Connections {
   }
 
   /** Tries each host once, from the one that served last. */
-  async #open(): Promise<Connection> {
+  async #open(): Promise<EngineConnection> {
     const { address, clusterId, report } = this.#options;
     const { hosts } = address;
     const reasons: string[] = [];
@@ -79,7 +79,7 @@ export class Connections {
       if (this.#isClosed) throw new Error('The engine is closed');
       const host = hosts[this.#host % hosts.length]!;
       try {
-        const connection = await Connection.open({ ...this.#options, host }, clusterId);
+        const connection = await EngineConnection.open({ ...this.#options, host }, clusterId);
         this.#all.add(connection);
         return connection;
       } catch (error) {

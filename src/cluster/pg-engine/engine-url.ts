@@ -28,7 +28,7 @@ export function parseEngineUrl(text: string): EngineAddress {
   if (parts === null)
     throw new Error('The engine is given as postgres://user:password@host:5432,host:5432/database?sslmode=verify-full');
   const [, credentials = '', places = '', database = '', query = ''] = parts;
-  const [user = '', password] = split(credentials);
+  const [user, password] = split(credentials);
   const parameters = new URLSearchParams(query);
   for (const name of parameters.keys()) {
     if (!known.has(name))

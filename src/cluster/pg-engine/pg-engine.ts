@@ -145,6 +145,7 @@ export class PgEngine implements Engine {
     return { kind: 'done', result: { ...row, session: row.session ?? undefined, trimmed: revision(row.trimmed) } };
   }
 
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what the statement's rows are
   async #rows<Row extends QueryResultRow, Result>(
     name: StatementName,
     values: readonly unknown[],

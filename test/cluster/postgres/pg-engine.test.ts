@@ -94,9 +94,9 @@ test('backends are killed at any moment: no acknowledged frame is lost, none is 
   const owner = await own(engine, 11);
   const log = new FencedLog(owner, anchor, { engine, pause });
   const sent: LogPlace[] = [];
-  let isOver = false;
+  const appending = { isOver: false };
   const killing = (async () => {
-    while (!isOver) {
+    while (!appending.isOver) {
       await postgres.sql(
         `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'dragonlock' and state = 'active'`,
       );
@@ -107,7 +107,7 @@ test('backends are killed at any moment: no acknowledged frame is lost, none is 
     assert.equal(await log.append(frame), 'done');
     sent.push({ first: frame.first, last: frame.last, chain: frame.chain });
   }
-  isOver = true;
+  appending.isOver = true;
   await killing;
   const all = await engine.read(11, revision(0), 1000);
   assert.equal(all.kind, 'done');
