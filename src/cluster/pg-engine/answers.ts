@@ -6,7 +6,7 @@
  */
 import { assert } from '../../shared/assert.ts';
 
-export type Failure = 'nothing' | 'full' | 'unknown';
+type Failure = 'nothing' | 'full' | 'unknown';
 
 export interface FailureClass {
   /** `nothing` and `full` hold only if the connection outlives the error: the last words of a server that dies prove nothing. */
