@@ -31,7 +31,7 @@ export async function writeJournal(
 ): Promise<WrittenJournal> {
   const directory = path.join(dataDirectory, 'journal');
   const recovered = await recoverJournal(realDisk, directory, { from: revision(0), segmentBytes, randomBytes, log });
-  const revisions = new SharedRevisions(SharedRevisions.allocate(recovered.last));
+  const revisions = new SharedRevisions(SharedRevisions.allocate(recovered.last, 1));
   const writer = new JournalWriter(realDisk, directory, {
     recovered,
     revisions,

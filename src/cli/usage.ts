@@ -12,14 +12,15 @@ export const showUsage: Run = async (invocation, { options }) => {
 };
 
 function rowsOf({ bytes, entries, waiters, watchers, limits }: Usage): string[][] {
-  const { ids = 0, messages = 0 } = entries;
+  const { ids = 0, messages = 0, tasks = 0 } = entries;
   const all = Object.values(entries).reduce((sum, count) => sum + count, 0);
-  const kinds = Object.entries(entries).filter(([name]) => name !== 'messages');
+  const kinds = Object.entries(entries).filter(([name]) => name !== 'messages' && name !== 'tasks');
   return [
     row('bytes', bytes, limits.bytes),
     row('entries', all - ids, limits.entries),
     ...kinds.map(([name, count]) => row(`  ${name}`, count)),
     row('messages', messages, limits.messages),
+    row('tasks', tasks, limits.tasks),
     row('waiters', waiters, limits.waiters),
     row('watchers', watchers, limits.watchers),
   ];
@@ -34,6 +35,7 @@ function wireUsage({ bytes, entries, deleting, waiters, watchers, limits, rev }:
     Bytes: limits.bytes,
     Entries: limits.entries,
     Messages: limits.messages,
+    Tasks: limits.tasks,
     Waiters: limits.waiters,
     Watchers: limits.watchers,
     RequestsPerSecond: limits.requestsPerSecond,

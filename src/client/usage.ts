@@ -6,7 +6,7 @@ import { checkCallOptions, type CallOptions, type StoreCalls } from './store-cal
 export interface Usage {
   /** Bytes of all keys and values, as they are stored. */
   readonly bytes: number;
-  /** How many there are of each kind: `kv`, `counters`, `sequences`, `locks`, `ids`, `messages`, `limits`, `scripts`. */
+  /** How many there are of each kind: `kv`, `counters`, `sequences`, `locks`, `ids`, `messages`, `limits`, `tasks`, `scripts`. */
   readonly entries: Readonly<Record<string, number>>;
   /** Present: the account is being deleted, and this is left of it. */
   readonly deleting?: true;
@@ -28,6 +28,8 @@ export interface UsageLimits {
   readonly entries: number;
   /** Of messages in all queues. */
   readonly messages: number;
+  /** In every state; those that have ended count as long as they are remembered. */
+  readonly tasks: number;
   /** Of `waiters`. */
   readonly waiters: number;
   /** Of `watchers`. */
@@ -51,6 +53,7 @@ export async function askUsage(calls: StoreCalls, account: string, options?: Cal
       bytes: Limits.Bytes,
       entries: Limits.Entries,
       messages: Limits.Messages,
+      tasks: Limits.Tasks,
       waiters: Limits.Waiters,
       watchers: Limits.Watchers,
       requestsPerSecond: Limits.RequestsPerSecond,
@@ -66,7 +69,7 @@ interface WireUsage {
   readonly Waiters: number;
   readonly Watchers: number;
   readonly Limits: Readonly<
-    Record<'Bytes' | 'Entries' | 'Messages' | 'Waiters' | 'Watchers' | 'RequestsPerSecond', number>
+    Record<'Bytes' | 'Entries' | 'Messages' | 'Tasks' | 'Waiters' | 'Watchers' | 'RequestsPerSecond', number>
   >;
   readonly Rev: number;
 }

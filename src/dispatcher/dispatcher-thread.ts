@@ -21,6 +21,7 @@ import { realDisk } from '../shared/disk.ts';
 import type { FrontEndPorts } from '../front-end/ports.ts';
 import type { Config } from '../front-end/config-schema.ts';
 import { ownLimitsOf, type SharedCounters } from '../front-end/shared-counters.ts';
+import { SharedTaskCounts } from '../front-end/task-metrics.ts';
 import { scriptExecutor } from '../front-end/script-executor.ts';
 import { ScriptClient } from '../scripts/threads/script-client.ts';
 import type { ScriptConnection } from '../scripts/threads/script-threads.ts';
@@ -41,7 +42,10 @@ export interface DispatcherThreadData {
   readonly boot: string;
   /** Of this start: where the fences of requests begin. */
   readonly epoch: number;
-  readonly counters: Pick<SharedCounters, 'clock' | 'routers' | 'accounts' | 'scriptBudgets' | 'scriptCounts'>;
+  readonly counters: Pick<
+    SharedCounters,
+    'clock' | 'routers' | 'accounts' | 'scriptBudgets' | 'scriptCounts' | 'taskCounts'
+  >;
 }
 
 export type DispatcherFromMain =
@@ -68,7 +72,7 @@ const { limits, shards, tasks } = config;
 const revisions = new SharedRevisions(given.revisions);
 const accounts = new AccountCounts(counters.accounts, ownLimitsOf(config.accounts));
 const counts = new RouterCounts(counters.routers, shards, accounts);
-const common = { durable: () => revisions.durable(), limits, counts, defer: setImmediate, after: systemAfter };
+const common = { ...revisions.ofRouter(index), limits, counts, defer: setImmediate, after: systemAfter };
 const router = new Router({
   ...common,
   index,
@@ -106,6 +110,7 @@ const dispatcher = new TaskDispatcher({
   wall: wallMs,
   sink,
   scripts,
+  counts: new SharedTaskCounts(counters.taskCounts),
   newSecret: newWebhookSecret,
   parallel: tasks.parallel,
   accountParallel: tasks.account_parallel,

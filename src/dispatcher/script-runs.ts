@@ -2,31 +2,27 @@
  * Runs that call a script. The executor commits what the script does together with the end of the run, if the task is
  * still as it was: so either all of it has happened or nothing, and it may be called again at will.
  */
-import type { TaskDefinition, TaskState, ScriptTarget } from '../protocol/operations/task-definition.ts';
+import type { ScriptTarget, TaskEndOperation } from '../protocol/operations/task-definition.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { ScriptExecutor } from '../scripts/executor.ts';
-import type { Clock } from '../shared/clock.ts';
 import type { Due } from './due-task.ts';
-import { succeeded } from './task-moves.ts';
+import type { MovedTask } from './task-moves.ts';
 
 export interface RunOfScript {
   readonly due: Due;
-  readonly definition: TaskDefinition;
   readonly target: ScriptTarget;
-  /** With the instant that is run. */
-  readonly state: TaskState;
-  readonly startMs: number;
+  /** What follows, if it commits now. */
+  readonly ending: () => MovedTask;
 }
 
 /** @param deliver is given the reply to the call: a success has recorded the run */
 export function callScript(
   executor: Pick<ScriptExecutor, 'call'>,
-  clock: Clock,
-  { due, definition, target, state, startMs }: RunOfScript,
+  { due, target, ending }: RunOfScript,
   deliver: (reply: Reply) => void,
 ): void {
   const { account, id, version } = due;
   const { script, args, sends = false } = target;
-  const taskEnd = () => ({ key: id, version, ...succeeded(definition, state, { startMs, now: clock.now() }) });
+  const taskEnd = (): TaskEndOperation => ({ key: id, version, ...ending() });
   executor.call({ account, name: script, args, keys: [], sends, taskEnd }, { disconnected: false, deliver });
 }

@@ -40,6 +40,8 @@ export interface TaskDispatcherOptions extends Omit<TaskRunsOptions, 'secrets'>,
   /** Requests under way at once, of all accounts and of one. */
   readonly parallel: number;
   readonly accountParallel: number;
+  /** Tasks in line, of all accounts and of one. */
+  readonly most?: { readonly due: number; readonly accountDue: number };
 }
 
 export class TaskDispatcher {
@@ -54,12 +56,14 @@ export class TaskDispatcher {
   /** Shards that are not asked because too many stand in line. */
   readonly #unasked = new Set<number>();
   readonly #running: Record<Work, number> = { commit: 0, call: 0, send: 0 };
+  readonly #most: NonNullable<TaskDispatcherOptions['most']>;
   #bytes = 0;
   #stopped = false;
   #idle: (() => void) | undefined;
 
   constructor(options: TaskDispatcherOptions) {
     this.#options = options;
+    this.#most = options.most ?? { due: dueMax, accountDue: accountDueMax };
     this.#flows = new Flows(options.router, options.clock);
     this.#runs = new TaskRuns({ ...options, secrets: new Secrets(options) });
   }
@@ -91,7 +95,7 @@ export class TaskDispatcher {
   }
 
   get #isFull(): boolean {
-    return this.#bytes >= dueBytesMax || this.#known.size >= dueMax;
+    return this.#bytes >= dueBytesMax || this.#known.size >= this.#most.due;
   }
 
   #ask(shard: number): void {
@@ -128,7 +132,7 @@ export class TaskDispatcher {
     }
     const due = dueOf(task, this.#laneOf(accountId(account)));
     const { lane, bytes } = due;
-    const isTooMuch = lane.count >= accountDueMax || lane.bytes >= accountDueBytesMax;
+    const isTooMuch = this.#isTooMuch(lane);
     this.#known.set(due.name, due);
     this.#bytes += bytes;
     lane.count += 1;
@@ -136,6 +140,14 @@ export class TaskDispatcher {
     if (!isTooMuch) return this.#lines.push(due);
     this.#enter(due);
     this.#runs.putOff(due, this.#done(due));
+  }
+
+  /** An account never takes the last places, or nobody else's tasks would be heard of. */
+  #isTooMuch({ count, bytes }: AccountLane): boolean {
+    const { due, accountDue } = this.#most;
+    const countMax = Math.min(accountDue, (due - this.#known.size) / 2);
+    const bytesMax = Math.min(accountDueBytesMax, (dueBytesMax - this.#bytes) / 2);
+    return count > 0 && (count >= countMax || bytes >= bytesMax);
   }
 
   #laneOf(account: AccountId): AccountLane {

@@ -24,7 +24,7 @@ export type DueMove = { readonly instant: number; readonly state: TaskState } | 
 
 /** Decides about a task that is due. */
 export function dueMove(definition: TaskDefinition, state: TaskState, now: number): DueMove {
-  const { schedule, maxLateMs = Infinity } = definition;
+  const { schedule, maxLateMs = Infinity, untilMs = Infinity } = definition;
   const isFirstTry = state.attempts === 0;
   if (schedule === undefined || !isFirstTry || state.next > now) {
     // A retry stays with its instant. One that is ahead of time was asked for.
@@ -33,7 +33,8 @@ export function dueMove(definition: TaskDefinition, state: TaskState, now: numbe
   }
   const makesUp = definition.misfire === 'all' && (state.madeUp ?? 0) < madeUpMax;
   const most = makesUp ? 1 : missedCountMax;
-  const missed = missedInstants(schedule, { dueMs: state.next, nowMs: now, most }, state);
+  const nowMs = Math.min(now, untilMs);
+  const missed = missedInstants(schedule, { dueMs: state.next, nowMs, most }, state);
   if (makesUp) {
     if (now - state.next > maxLateMs) return { moved: passOver(definition, state, { instant: state.next, count: 1 }) };
     return runOf({ ...state, madeUp: missed.count === 0 ? 0 : (state.madeUp ?? 0) + 1 });
@@ -120,14 +121,15 @@ function followRun(
   { next: instant, attempts }: TaskState,
   { startMs, now }: EndedRun,
 ): MovedTask {
-  const { schedule, misfire, overlap } = definition;
+  const { schedule, misfire, overlap, untilMs = Infinity } = definition;
   if (schedule === undefined || overlap === 'queue' || misfire === 'all' || instant > now)
     return follow(definition, state, instant);
   // What the first try did not pass over came while the run went on, or between two tries.
   const from = attempts === 0 ? startMs : instant;
   const next = nextInstant(schedule, instant, state);
   if (next === undefined || next > now || (attempts === 0 && next <= from)) return moveTo(definition, state, next);
-  const missed = missedInstants(schedule, { dueMs: instant, nowMs: now, most: missedCountMax }, state);
+  const nowMs = Math.min(now, untilMs);
+  const missed = missedInstants(schedule, { dueMs: instant, nowMs, most: missedCountMax }, state);
   return moveTo(definition, { ...state, skipped: state.skipped + missed.count }, missed.next);
 }
 

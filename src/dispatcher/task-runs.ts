@@ -63,10 +63,7 @@ export class TaskRuns {
     const now = clock.now();
     const definition = definitionOf(due);
     const move = dueMove(definition, stateOf(due), now);
-    if ('moved' in move) {
-      counts?.ended('skipped');
-      return this.#commitOnce(due, move, done);
-    }
+    if ('moved' in move) return this.#commitOnce(due, move, done);
     const { target } = definition;
     const { state } = move;
     counts?.late(now - state.next);
@@ -95,9 +92,12 @@ export class TaskRuns {
     assert(target.kind === 'script', 'only scripts are called');
     const startMs = clock.now();
     if (scripts === undefined) return this.#failed(due, { definition, state, startMs }, noScripts, done);
-    callScript(scripts, clock, { due, definition, target, state, startMs }, (reply) =>
-      this.#committed(due, { definition, state, startMs }, reply, done),
-    );
+    let moved: MovedTask | undefined;
+    const ending = (): MovedTask => (moved = succeeded(definition, state, { startMs, now: clock.now() }));
+    callScript(scripts, { due, target, ending }, (reply) => {
+      if (reply.outcome === 'ok') this.#recorded(due, moved!);
+      this.#committed(due, { definition, state, startMs }, reply, done);
+    });
   }
 
   /** What a run does was to be committed with its end: either both are, or nothing is. */
@@ -157,7 +157,18 @@ export class TaskRuns {
     const taskEnd = [{ key: id, version, ...moved, ...(began !== undefined && { began }) }];
     const sent = enqueue === undefined ? {} : { enqueue };
     const batch: Batch = { kind: 'batch', account, format: 'batch', ...sent, taskEnd };
-    this.#options.router.request(batch, { disconnected: false, deliver: done });
+    const deliver = (reply: Reply): void => {
+      if (reply.outcome === 'ok') this.#recorded(due, moved);
+      done(reply);
+    };
+    this.#options.router.request(batch, { disconnected: false, deliver });
+  }
+
+  #recorded(due: Due, { state }: MovedTask): void {
+    const { counts } = this.#options;
+    if (counts === undefined) return;
+    const skipped = state.skipped - stateOf(due).skipped;
+    if (skipped > 0) counts.skipped(skipped);
   }
 }
 

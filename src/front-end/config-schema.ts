@@ -96,6 +96,7 @@ const limitRanges: Readonly<Record<keyof Limits, readonly [min: number, max: num
   account_bytes_max: [0, quotaMax],
   account_entries_max: [0, quotaMax],
   account_messages_max: [0, quotaMax],
+  account_tasks_max: [0, quotaMax],
   // Half of the address space that LMDB gets.
   store_bytes_max: [mib, 2 ** 39],
   // A memtable's places are numbers of 31 bits, in units of 8 bytes.
@@ -122,7 +123,8 @@ const limitsSchema = Type.Object(
 
 const ownLimit = count(0, '0 = no limit', countMax);
 const ownQuota = count(0, '0 = no limit', quotaMax);
-const accountMembers = 'name, requests_per_second, waiters_max, watchers_max, bytes_max, entries_max, messages_max';
+const accountMembers =
+  'name, requests_per_second, waiters_max, watchers_max, bytes_max, entries_max, messages_max, tasks_max';
 const accountSchema = Type.Object(
   {
     name: Type.String({
@@ -135,6 +137,7 @@ const accountSchema = Type.Object(
     bytes_max: ownQuota,
     entries_max: ownQuota,
     messages_max: ownQuota,
+    tasks_max: ownQuota,
   },
   { ...closed, expected: `{${accountMembers}}` },
 );
@@ -201,6 +204,7 @@ export interface AccountConfig {
   readonly bytes_max?: number | undefined;
   readonly entries_max?: number | undefined;
   readonly messages_max?: number | undefined;
+  readonly tasks_max?: number | undefined;
 }
 
 export interface TokenConfig {

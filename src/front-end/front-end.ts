@@ -151,7 +151,7 @@ export class FrontEnd {
     const revisions = new SharedRevisions(sharedRevisions);
     const { index, config, counters, log } = this.#options;
     const common = {
-      durable: () => revisions.durable(),
+      ...revisions.ofRouter(index),
       limits: config.limits,
       counts: new RouterCounts(counters.routers, config.shards, this.#accounts),
       frontEnds: config.http.threads,

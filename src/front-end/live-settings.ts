@@ -18,6 +18,7 @@ export const liveLimits = [
   'account_bytes_max',
   'account_entries_max',
   'account_messages_max',
+  'account_tasks_max',
 ] as const satisfies readonly (keyof Limits)[];
 
 export interface LiveSettings {

@@ -14,6 +14,7 @@ import { addHistogram, type Series } from './histograms.ts';
 import { addLockMetrics } from './lock-metrics.ts';
 import { addMachineMetrics } from './machine-metrics.ts';
 import { addQueueMetrics } from './queue-metrics.ts';
+import { addTaskMetrics } from './task-metrics.ts';
 import { addScriptMetrics } from './script-metrics.ts';
 import { addTlsMetrics } from './tls-metrics.ts';
 import { addProcessMetrics, type RefreshMetrics } from './process-metrics.ts';
@@ -30,6 +31,7 @@ export function metricsRegistry(context: RouteContext): Scrape {
   addRequestMetrics(own, refreshOwn, context);
   addFrontEndMetrics(own, refreshOwn, context);
   addProcessMetrics(own, refreshOwn, context);
+  addTaskMetrics(own, refreshOwn, context.taskCounts);
   if (context.machines.here !== '') addMachineMetrics(own, context.machines);
   const backups = new Registry();
   const refreshBackups: RefreshMetrics[] = [];
@@ -183,6 +185,12 @@ function addShardMetrics(registry: Registry, refreshers: Refreshers): void {
   add(Gauge, 'dragonlock_shard_stored_bytes', 'Keys and values that accounts have stored', (s) => s.stored.bytes);
   add(Gauge, 'dragonlock_shard_stored_entries', 'Entries as quotas count them', (s) => s.stored.entries);
   add(Gauge, 'dragonlock_shard_stored_messages', 'Messages of all queues', (s) => s.stored.messages);
+  add(
+    Gauge,
+    'dragonlock_shard_stored_tasks',
+    'Tasks, those that have ended and are remembered too',
+    (s) => s.stored.tasks,
+  );
   add(Gauge, 'dragonlock_shard_watermark_revision', 'Everything up to here is in the checkpoint', (s) => s.watermark);
   add(Counter, 'dragonlock_shard_checkpoints_total', 'Checkpoints written', (s) => s.checkpoints);
   add(Counter, 'dragonlock_shard_commits_total', 'Revisions that the shard took', (s) => s.commits);

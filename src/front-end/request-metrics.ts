@@ -53,7 +53,7 @@ export const operations: readonly Operation[] = [
 
 /** Buckets double from 32 µs to about 268 s; the last one is +Inf. */
 const firstBucketMicros = 32;
-const bucketCount = 25;
+export const bucketCount = 25;
 const statusMax = 600;
 
 /**
@@ -202,7 +202,7 @@ export interface FrontEndLoad {
 export const bucketBounds = Array.from({ length: bucketCount - 1 }, (_, i) => (firstBucketMicros * 2 ** i) / 1e6);
 
 /** Returns the first bucket whose bound is not below. */
-function bucketOf(micros: number): number {
+export function bucketOf(micros: number): number {
   if (micros <= firstBucketMicros) return 0;
   const doublings = 32 - Math.clz32(Math.min(Math.ceil(micros / firstBucketMicros) - 1, 0x7fffffff));
   return Math.min(doublings, bucketCount - 1);

@@ -10,6 +10,7 @@ import type { Config } from './config-schema.ts';
 import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RateLimiter, type OwnRates } from './rate-limiter.ts';
 import { ReloadCell } from './reload-cell.ts';
+import { SharedTaskCounts } from './task-metrics.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { ScanCursors } from './resp/scan-cursors.ts';
 import { allocateClock } from '../shared/clock.ts';
@@ -43,6 +44,8 @@ export interface SharedCounters {
   /** See `ScriptBudgets` and `ScriptCounts`. */
   readonly scriptBudgets: SharedArrayBuffer;
   readonly scriptCounts: SharedArrayBuffer;
+  /** See `SharedTaskCounts`. */
+  readonly taskCounts: SharedArrayBuffer;
   /** See `ScanCursors`; empty without a door for Redis clients. */
   readonly cursors: SharedArrayBuffer;
 }
@@ -67,7 +70,9 @@ export function allocateSharedCounters(config: {
     backup: BackupCells.allocate(),
     adminViewers: new SharedArrayBuffer(sharedCountBytes),
     scriptBudgets: ScriptBudgets.allocate(),
+    // Its last row is that of the dispatcher.
     scriptCounts: ScriptCounts.allocate(config.http.threads + 1),
+    taskCounts: SharedTaskCounts.allocate(),
     cursors: config.resp?.listen === undefined ? new SharedArrayBuffer(0) : ScanCursors.allocate(),
   };
 }
@@ -83,12 +88,13 @@ export function ratesOf(accounts: Accounts): OwnRates {
 /** The quotas of the accounts that have their own. */
 export function ownQuotasOf(accounts: Accounts): OwnQuotas {
   return new Map(
-    accounts.map(({ name, bytes_max: bytes, entries_max: entries, messages_max: messages }) => [
+    accounts.map(({ name, bytes_max: bytes, entries_max: entries, messages_max: messages, tasks_max: tasks }) => [
       name,
       {
         ...(bytes !== undefined && { bytes }),
         ...(entries !== undefined && { entries }),
         ...(messages !== undefined && { messages }),
+        ...(tasks !== undefined && { tasks }),
       },
     ]),
   );

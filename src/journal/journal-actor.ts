@@ -19,7 +19,7 @@ interface JournalActorOptions {
   /** By shard: takes the next message that has arrived on the shard's port, if there is one. */
   readonly receive: readonly (() => JournalFromShard | undefined)[];
   readonly durable: () => Revision;
-  /** Tells every router what is durable. */
+  /** Tells the routers that wait for it what is durable. */
   readonly tellRouters: (durable: Revision) => void;
   /** Tells a shard that has waited for this revision; the others are not woken with every commit. */
   readonly tellShard: (shard: number, durable: Revision) => void;

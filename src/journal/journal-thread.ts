@@ -35,7 +35,9 @@ const actor = new JournalActor({
   receive: data.shardPorts.map((port) => () => receiveMessageOnPort(port)?.message as JournalFromShard | undefined),
   durable: () => revisions.durable(),
   tellRouters: (durable) => {
-    for (const port of data.routerPorts) port.postMessage({ kind: 'durable', durable } satisfies DurableMessage);
+    data.routerPorts.forEach((port, router) => {
+      if (revisions.awaits(router)) port.postMessage({ kind: 'durable', durable } satisfies DurableMessage);
+    });
   },
   tellShard: (shard, durable) => {
     data.shardPorts[shard]!.postMessage({ kind: 'durable', durable } satisfies DurableMessage);

@@ -98,7 +98,7 @@ export interface TasksParts {
 export function startTasks({ config, opened, threads, counters, ...parts }: TasksParts): Tasks {
   const { epoch, boot, scripts: connection, onFatal, onBug } = parts;
   const { limits, accounts, shards, tasks, scripts, http } = config;
-  const { clock, routers, accounts: accountCounts, scriptBudgets, scriptCounts } = counters;
+  const { clock, routers, accounts: accountCounts, scriptBudgets, scriptCounts, taskCounts } = counters;
   return new Tasks({
     data: {
       index: config.http.threads,
@@ -109,7 +109,7 @@ export function startTasks({ config, opened, threads, counters, ...parts }: Task
       scripts: connection,
       boot,
       epoch,
-      counters: { clock, routers, accounts: accountCounts, scriptBudgets, scriptCounts },
+      counters: { clock, routers, accounts: accountCounts, scriptBudgets, scriptCounts, taskCounts },
     },
     isOwner: () => ownsTasks(config.data_dir, opened),
     every: systemEvery,

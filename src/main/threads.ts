@@ -56,7 +56,6 @@ export class Threads {
   constructor({ config, opened, clock, hold, log, onFatal }: ThreadsOptions) {
     const { shards, http, journal } = config;
     const { recovered, journalDirectory } = opened;
-    this.revisions = SharedRevisions.allocate(recovered.last);
     const settings: JournalSettings = {
       shards,
       segmentBytes: journal.segment_bytes,
@@ -65,6 +64,7 @@ export class Threads {
     };
 
     const routers = http.threads + 1;
+    this.revisions = SharedRevisions.allocate(recovered.last, routers);
     const toRouter = grid(routers, shards);
     const credit = ReplyCredit.allocate(routers * shards);
     const toCheckpoint = channels(shards);

@@ -11,15 +11,17 @@ export interface Amounts {
   /** Of storage keys and values as they are stored. */
   readonly bytes: number;
   /**
-   * Keys, counters, sequences, locks, rate limits and messages. Not idempotency ids, or a delete with one would make no
+   * Keys, counters, sequences, locks, rate limits, messages, tasks and scripts. Not idempotency ids, or a delete with one would make no
    * room; and not what queues note of messages.
    */
   readonly entries: number;
   /** In every state, the dead too. */
   readonly messages: number;
+  /** Those that have ended and are remembered, too. */
+  readonly tasks: number;
 }
 
-export const amountNames = ['bytes', 'entries', 'messages'] as const satisfies readonly (keyof Amounts)[];
+export const amountNames = ['bytes', 'entries', 'messages', 'tasks'] as const satisfies readonly (keyof Amounts)[];
 
 /** Whether each entry of this kind counts as one. Of queues, only messages do. */
 export function isEntryOfQuota(kind: Kind): boolean {
@@ -43,10 +45,20 @@ export interface QuotaUse extends Amounts {
 
 /** Quotas of single accounts, instead of those for all; 0: none. */
 export type OwnQuotas = ReadonlyMap<string, Partial<Amounts>>;
-export type QuotaLimits = Pick<Limits, 'account_bytes_max' | 'account_entries_max' | 'account_messages_max'>;
+export type QuotaLimits = Pick<
+  Limits,
+  'account_bytes_max' | 'account_entries_max' | 'account_messages_max' | 'account_tasks_max'
+>;
+
+export const noAmounts: Amounts = { bytes: 0, entries: 0, messages: 0, tasks: 0 };
 
 export class Quotas {
-  static readonly none = new Quotas({ account_bytes_max: 0, account_entries_max: 0, account_messages_max: 0 });
+  static readonly none = new Quotas({
+    account_bytes_max: 0,
+    account_entries_max: 0,
+    account_messages_max: 0,
+    account_tasks_max: 0,
+  });
   /** Whether any account has one. */
   any = false;
   #ofAll: Amounts | undefined;
@@ -62,6 +74,7 @@ export class Quotas {
       bytes: limits.account_bytes_max,
       entries: limits.account_entries_max,
       messages: limits.account_messages_max,
+      tasks: limits.account_tasks_max,
     };
     this.#ofAll = quotaOf(all);
     this.#own = new Map(Array.from(own, ([name, amounts]) => [name, quotaOf({ ...all, ...amounts })]));
@@ -75,12 +88,18 @@ export class Quotas {
   }
 }
 
-function quotaOf({ bytes, entries, messages }: Amounts): Amounts | undefined {
-  if (bytes === 0 && entries === 0 && messages === 0) return undefined;
-  return { bytes: bytes || Infinity, entries: entries || Infinity, messages: messages || Infinity };
+function quotaOf({ bytes, entries, messages, tasks }: Amounts): Amounts | undefined {
+  if (bytes === 0 && entries === 0 && messages === 0 && tasks === 0) return undefined;
+  return {
+    bytes: bytes || Infinity,
+    entries: entries || Infinity,
+    messages: messages || Infinity,
+    tasks: tasks || Infinity,
+  };
 }
 
 /** Returns whether the account may add nothing more of some sort. */
-export function isUsedUp({ bytes, entries, messages, quota }: QuotaUse): boolean {
-  return bytes >= quota.bytes || entries >= quota.entries || messages >= quota.messages;
+export function isUsedUp({ bytes, entries, messages, tasks, quota }: QuotaUse): boolean {
+  if (bytes >= quota.bytes || entries >= quota.entries) return true;
+  return messages >= quota.messages || tasks >= quota.tasks;
 }

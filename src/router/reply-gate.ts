@@ -13,20 +13,26 @@ interface Held {
 export class ReplyGate {
   #durable: Revision;
   readonly #queues: { held: Held[]; head: number }[];
+  readonly #onHeld: () => void;
+  #held = 0;
 
-  constructor(queues: number, durable: Revision) {
+  /** @param onHeld called when it holds something that came while it held nothing */
+  constructor(queues: number, durable: Revision, onHeld: () => void) {
     this.#durable = durable;
+    this.#onHeld = onHeld;
     this.#queues = Array.from({ length: queues }, () => ({ held: [], head: 0 }));
   }
 
-  get durable(): Revision {
-    return this.#durable;
+  get isEmpty(): boolean {
+    return this.#held === 0;
   }
 
   /** Calls `release` once `rev` is durable, which may be at once. */
   pass(queue: number, rev: Revision, release: () => void): void {
-    if (rev <= this.#durable) release();
-    else this.#queues[queue]!.held.push({ rev, release });
+    if (rev <= this.#durable) return release();
+    this.#queues[queue]!.held.push({ rev, release });
+    this.#held += 1;
+    if (this.#held === 1) this.#onHeld();
   }
 
   advance(durable: Revision): void {
@@ -39,6 +45,7 @@ export class ReplyGate {
     while (queue.head < queue.held.length && queue.held[queue.head]!.rev <= this.#durable) {
       const { release } = queue.held[queue.head]!;
       queue.head += 1;
+      this.#held -= 1;
       release();
     }
     if (queue.head === queue.held.length) {

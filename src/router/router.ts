@@ -10,8 +10,6 @@ import { serverAccount, type AccountId, type Revision } from '../protocol/ids.ts
 import type { Answer, FromShard } from '../protocol/wire/shard-messages.ts';
 import { failureReply } from '../protocol/replies.ts';
 import { ownerOf } from '../protocol/partition.ts';
-import type { After } from '../shared/clock.ts';
-import type { Limits } from '../shared/limits.ts';
 import { BatchArrayItem } from './batch-array/batch-array-item.ts';
 import { BatchArrayRequests, type BatchArray } from './batch-array/batch-array-requests.ts';
 import { Transactions } from './transaction/transactions.ts';
@@ -25,37 +23,18 @@ import type {
   WatchedKey,
   WatchInfo,
 } from './dispatcher.ts';
-import type { JournalStats, ServerStats } from '../protocol/stats.ts';
+import type { ServerStats } from '../protocol/stats.ts';
 import { InFlightRequests, uncancellable, type InFlight } from './in-flight-requests.ts';
 import { KeyWatches } from './watch/key-watches.ts';
-import type { PrefixWatches } from './watch/prefix-watches.ts';
 import { prefixWatchInfos } from './watch/some-watches.ts';
+import type { RouterOptions } from './router-options.ts';
 import { ReplyGate } from './reply-gate.ts';
-import type { RouterCounts } from './router-counts.ts';
 import { requestBytes } from './memory-costs.ts';
 import { RequestLoads, type Load } from './request-loads.ts';
-import type { ShardLink } from './shard-link.ts';
 import { ShardMail } from './shard-mail.ts';
 import { ShardQuestions } from './shard-questions.ts';
 import { takesSet } from '../protocol/operations/lock-sets.ts';
 import { mayWait, type Batch, type Command } from '../protocol/operations/operations.ts';
-
-export interface RouterOptions {
-  /** Index of this front end; part of every transaction's name. */
-  readonly index: number;
-  readonly links: readonly ShardLink[];
-  /** The highest revision on disk, at this very moment. */
-  readonly durable: () => Revision;
-  readonly limits: Limits;
-  /** Shared by all front ends. */
-  readonly counts: RouterCounts;
-  /** Reads changes under a prefix from the journal, not from the shards. */
-  readonly prefixWatches: PrefixWatches;
-  readonly journalStats: () => Promise<JournalStats>;
-  /** Runs at the end of the current turn of the event loop. */
-  readonly defer: (run: () => void) => void;
-  readonly after: After;
-}
 
 export class Router implements Dispatcher {
   readonly #options: RouterOptions;
@@ -68,6 +47,7 @@ export class Router implements Dispatcher {
   readonly #loads: RequestLoads;
   readonly #questions: ShardQuestions;
   #nextId = 0;
+  #awaitsDurable = false;
   #draining = false;
   #idle: (() => void) | undefined;
 
@@ -77,7 +57,10 @@ export class Router implements Dispatcher {
     const shards = links.length;
     const nextId = (): number => this.#newId();
     // The last queue is that of transactions.
-    this.#gate = new ReplyGate(shards + 1, options.durable());
+    this.#gate = new ReplyGate(shards + 1, options.durable(), () => {
+      this.#awaitDurable();
+      this.advance(options.durable());
+    });
     this.#mail = new ShardMail(links, defer);
     const mail = this.#mail;
     this.#questions = new ShardQuestions(mail, nextId);
@@ -153,7 +136,7 @@ export class Router implements Dispatcher {
 
   requestAll(batches: readonly Batch[], sink: BatchReplySink): Cancelable {
     if (this.#draining) {
-      for (const place of batches.keys()) sink.deliver(place, failureReply(this.#gate.durable, goingDown));
+      for (const place of batches.keys()) sink.deliver(place, failureReply(this.#options.durable(), goingDown));
       return uncancellable;
     }
     const [first] = batches;
@@ -166,7 +149,7 @@ export class Router implements Dispatcher {
     };
     const refused = this.#loads.takeBytes(load);
     if (refused !== undefined) {
-      for (const place of batches.keys()) sink.deliver(place, failureReply(this.#gate.durable, refused));
+      for (const place of batches.keys()) sink.deliver(place, failureReply(this.#options.durable(), refused));
       return uncancellable;
     }
     const array: BatchArray = { sink, begun: [], load };
@@ -185,13 +168,17 @@ export class Router implements Dispatcher {
 
   watchPrefix(watch: PrefixWatch, sink: ReplySink): Cancelable {
     if (this.#draining) return this.#refuse(sink, goingDown);
+    this.#awaitDurable();
     return this.#options.prefixWatches.watch(watch, sink);
   }
 
   streamPrefix(watch: Omit<PrefixWatch, 'waitMs' | 'limit'>, sink: StreamSink): Cancelable {
-    if (!this.#draining) return this.#options.prefixWatches.stream(watch, sink);
-    sink.end(failureReply(this.#gate.durable, goingDown));
-    return uncancellable;
+    if (this.#draining) {
+      sink.end(failureReply(this.#options.durable(), goingDown));
+      return uncancellable;
+    }
+    this.#awaitDurable();
+    return this.#options.prefixWatches.stream(watch, sink);
   }
 
   watches(of: AccountId | undefined, limit: number): readonly WatchInfo[] {
@@ -218,8 +205,12 @@ export class Router implements Dispatcher {
 
   /** Takes a higher durable revision from the journal's thread, or from the shard that writes the journal itself. */
   advance(durable: Revision): void {
+    const { prefixWatches, awaitDurable } = this.#options;
     this.#gate.advance(durable);
-    this.#options.prefixWatches.advance();
+    prefixWatches.advance();
+    if (!this.#awaitsDurable || !this.#gate.isEmpty || prefixWatches.size > 0) return;
+    this.#awaitsDurable = false;
+    awaitDurable(false);
   }
 
   /** Answers every waiting client, refuses new requests, and resolves when every reply is out. */
@@ -235,6 +226,12 @@ export class Router implements Dispatcher {
   /** Call after `drain`. Makes every shard commit and checkpoint. */
   close(): Promise<void> {
     return this.#questions.close();
+  }
+
+  #awaitDurable(): void {
+    if (this.#awaitsDurable) return;
+    this.#awaitsDurable = true;
+    this.#options.awaitDurable(true);
   }
 
   #toArray(array: BatchArray, batch: Batch, place: number, shard: number): Cancelable {
@@ -262,7 +259,7 @@ export class Router implements Dispatcher {
   }
 
   #refuse(sink: ReplySink, why: Failure): Cancelable {
-    sink.deliver(failureReply(this.#gate.durable, why));
+    sink.deliver(failureReply(this.#options.durable(), why));
     return uncancellable;
   }
 

@@ -4,8 +4,8 @@
  * as a slow client's bytes do, and the oldest call of the account that holds the most is given up first.
  */
 import { hash } from 'node:crypto';
-import { failure } from '../protocol/errors.ts';
-import type { Revision } from '../protocol/ids.ts';
+import { failure, type Failure } from '../protocol/errors.ts';
+import type { AccountId, Revision } from '../protocol/ids.ts';
 import type { Batch } from '../protocol/operations/operations.ts';
 import { failureReply, type Reply } from '../protocol/replies.ts';
 import type { AccountCounts } from '../router/account-counts.ts';
@@ -15,9 +15,9 @@ import { CallUnderWay, type CallContext } from './call-under-way.ts';
 import { ScriptSources } from './script-sources.ts';
 import { RunQueue } from './run-queue.ts';
 import type { ScriptBudgets } from './script-budgets.ts';
-import type { ScriptCallRequest } from './script-call.ts';
+import { sourceRefused, type ScriptCallRequest } from './script-call.ts';
 import type { ScriptCounts, ScriptTotals } from './script-counts.ts';
-import type { ScriptFault, ScriptPool } from './script-run.ts';
+import type { ScriptPool } from './script-run.ts';
 import { Turns } from './turns.ts';
 
 /** Memory that calls hold: over its limit it gives calls up. */
@@ -71,9 +71,15 @@ export class ScriptExecutor {
     this.#memory = options.memory((call) => call.end(failureReply(none, tooMuchMemory)));
   }
 
-  /** Compiles a source. @returns what is wrong with it */
-  check(source: string): Promise<ScriptFault | undefined> {
-    return this.#options.pool.check(source);
+  /** Compiles a source, at the cost of the account. @returns why it is not to be stored */
+  async check(account: AccountId, source: string): Promise<Failure | undefined> {
+    const { budgets, counts, pool } = this.#options;
+    const refused = budgets.refusal(account);
+    if (refused !== undefined) return refused;
+    const { fault, cpuMs, killed } = await pool.check(source, account);
+    budgets.charge(account, cpuMs, killed);
+    counts.compiled(cpuMs, killed);
+    return fault && sourceRefused(fault);
   }
 
   /** Reads before it returns, so that calls and other requests of a connection keep their order. */

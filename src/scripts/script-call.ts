@@ -6,7 +6,7 @@ import type { TaskEndOperation } from '../protocol/operations/task-definition.ts
 import type { GuardOperation } from '../protocol/operations/lock.ts';
 import { failureReply, type Reply } from '../protocol/replies.ts';
 import { unreachable } from '../shared/assert.ts';
-import type { ScriptFault, ScriptOutcome } from './script-run.ts';
+import { noDefaultExport, type ScriptFault, type ScriptOutcome } from './script-run.ts';
 
 export interface ScriptCallRequest {
   readonly account: AccountId;
@@ -61,6 +61,15 @@ export function scriptFailed(fault: ScriptFault, log?: readonly string[]): Failu
   return failure('script_failed', message, { Error: faultMembers(fault), ...(log !== undefined && { Log: log }) });
 }
 
+/** Why a source is not stored, or not run: without a default export it is no script. */
+export function sourceRefused(fault: ScriptFault): Failure {
+  return isNoScript(fault) ? failure('invalid', `${fault.message}; nothing was done.`) : scriptFailed(fault);
+}
+
+function isNoScript({ name, message }: ScriptFault): boolean {
+  return name === 'SyntaxError' && message === noDefaultExport;
+}
+
 type Failed = Exclude<ScriptOutcome, { kind: 'done' | 'needs' }>;
 
 /** @param cpuMs that the run might take */
@@ -72,7 +81,7 @@ export function failureOfRun(outcome: Failed, cpuMs: number): Failure {
       return failure('script_refused', `The script refused: ${reason}; nothing was done.`, { ...told, Log: log });
     }
     case 'failed':
-      return scriptFailed(outcome.error, outcome.log);
+      return isNoScript(outcome.error) ? sourceRefused(outcome.error) : scriptFailed(outcome.error, outcome.log);
     case 'timeout': {
       const message = `The script took more than ${cpuMs} ms of CPU time; it was ended, and nothing was done.`;
       return failure('script_timeout', message, { CPUMs: outcome.cpuMs, Log: outcome.log });

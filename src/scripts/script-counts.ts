@@ -36,6 +36,11 @@ export class ScriptCounts {
     this.#cells[this.#row + 1]! += 1;
   }
 
+  compiled(cpuMs: number, killed: boolean): void {
+    if (killed) this.#cells[this.#row + 3]! += 1;
+    this.#cells[this.#row + 4]! += cpuMs;
+  }
+
   ran(cpuMs: number, killed: boolean): void {
     this.#cells[this.#row + 2]! += 1;
     if (killed) this.#cells[this.#row + 3]! += 1;

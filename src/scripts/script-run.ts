@@ -63,9 +63,18 @@ export interface ScriptFault {
   readonly line?: number;
   readonly column?: number;
 }
+export interface CheckedScript {
+  /** Where the source is wrong. */
+  readonly fault: ScriptFault | undefined;
+  readonly cpuMs: number;
+  /** The thread was killed. */
+  readonly killed: boolean;
+}
+/** The fault of a module without a default export: it is no script at all, while others are broken ones. */
+export const noDefaultExport = 'The script has no default export; expected export default (tx, args) => …';
 export interface ScriptPool {
-  /** Compiles, without running it: undefined when the source is right, else where it is wrong. */
-  check(source: string): Promise<ScriptFault | undefined>;
+  /** Compiles, without running it. */
+  check(source: string, account: string): Promise<CheckedScript>;
   run(run: ScriptRun): Promise<ScriptOutcome>;
   close(): Promise<void>;
 }

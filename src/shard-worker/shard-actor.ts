@@ -80,8 +80,13 @@ export interface ActorOptions {
   readonly wake: (delayMs: number) => void;
   /** Asks the shard that counts epochs for one, which comes to `epochs.add`. */
   readonly askForEpoch?: () => void;
-  /** Present if the journal is in this thread: front ends then hear only from the actor what is durable. */
-  readonly announce?: { readonly routers: number; readonly onDurable: (listener: () => void) => void };
+  /** Present if the journal is in this thread: routers then hear only from the actor what is durable. */
+  readonly announce?: {
+    readonly routers: number;
+    /** Whether a router waits to hear of it. */
+    readonly awaits: (router: number) => boolean;
+    readonly onDurable: (listener: () => void) => void;
+  };
 }
 
 interface Letter {
@@ -229,14 +234,14 @@ export class ShardActor {
     this.#send();
   }
 
-  /** Sends mail, and the durable revision also to front ends without mail: an expiry has no reply but is an event. */
+  /** Sends mail, and the durable revision also to routers without mail that wait for it. */
   #send(): void {
     const { state, send, announce } = this.#options;
     const durable = state.revisions.durable();
     const mails = this.#turnOut.take();
-    if (durable > this.#announced) {
-      for (let router = 0; router < (announce?.routers ?? 0); router += 1) {
-        if (!mails.has(router)) mails.set(router, emptyMail());
+    if (announce !== undefined && durable > this.#announced) {
+      for (let router = 0; router < announce.routers; router += 1) {
+        if (!mails.has(router) && announce.awaits(router)) mails.set(router, emptyMail());
       }
     }
     this.#announced = durable;

@@ -196,7 +196,11 @@ function serve(boot: Boot): void {
     },
     askForEpoch: () => toMain({ kind: 'ask-for-epoch' }),
     ...(local !== undefined && {
-      announce: { routers: data.routerPorts.length, onDurable: (listener) => local.onDurable(listener) },
+      announce: {
+        routers: data.routerPorts.length,
+        awaits: (router) => revisions.awaits(router),
+        onDurable: (listener) => local.onDurable(listener),
+      },
     }),
   });
   const take = (router: number, wire: ToShardWire): void => actor.receive(router, decodeToShard(wire));

@@ -65,6 +65,8 @@ export interface Limits {
   readonly account_entries_max: number;
   /** Messages of one account in all of its queues. */
   readonly account_messages_max: number;
+  /** Tasks, those that have ended and are remembered, too. */
+  readonly account_tasks_max: number;
   /** Size of the store on disk, without the journal; over it only deletes and unlocks are accepted. */
   readonly store_bytes_max: number;
   /** Memory of one shard for entries newer than its last checkpoint; a checkpoint starts at half of it. */
@@ -104,6 +106,7 @@ export const defaultLimits: Limits = {
   account_bytes_max: 0,
   account_entries_max: 0,
   account_messages_max: 0,
+  account_tasks_max: 0,
   store_bytes_max: 64 * 1024 * 1024 * 1024,
   memtable_bytes_max: 128 * 1024 * 1024,
   write_wait_ms: 10_000,
@@ -241,7 +244,8 @@ export const shareHistoryMs = 10 * 60 * 1000;
 export const mutexHistoryMs = 10 * 1000;
 /** After a start, locks are held for at least this long, because owners could not renew while the server was down. */
 export const lockGraceMs = 10 * 1000;
-/** Expired entries that one turn of a shard removes, and timers in memory that it runs: a few milliseconds. */
+/** Expired entries that one turn of a shard removes, and timers in memory that it runs: a few milliseconds. A part of a
+ * queue counts as four. */
 export const expiryBatchMax = 128;
 /** Entries that one page of a list reads. A shard does nothing else meanwhile: about a millisecond. */
 export const pageScanMax = 1000;

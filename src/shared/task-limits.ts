@@ -17,13 +17,13 @@ export const taskErrorBytesMax = 1024;
 /** Tasks that a shard tells the dispatcher at once. */
 export const dueTasksMax = 256;
 /** Bytes of due tasks that the dispatcher has in memory, of all accounts and of one. */
-export const dueBytesMax = 32 * 1024 * 1024;
-export const accountDueBytesMax = 4 * 1024 * 1024;
-export const dueMax = 20_000;
+export const dueBytesMax = 64 * 1024 * 1024;
+export const accountDueBytesMax = 12 * 1024 * 1024;
+export const dueMax = 40_000;
 /** Bytes of due tasks in one message from a shard. */
 export const duePageBytesMax = 1024 * 1024;
-/** Tasks of one account that stand in line in the dispatcher; others are put off. */
-export const accountDueMax = 1000;
+/** Tasks of one account that stand in line in the dispatcher, and at most half of what is left; others are put off. */
+export const accountDueMax = 10_000;
 export const taskPutOffMs = 60 * 1000;
 /** Runs at once, of all accounts and of one. */
 export const taskRunsMax = 256;

@@ -4,7 +4,7 @@
  */
 import { isMessagePart } from '../protocol/entries.ts';
 import type { AccountId } from '../protocol/ids.ts';
-import { hasBytesOfQuota, isEntryOfQuota, Quotas, type Amounts, type QuotaUse } from '../protocol/quotas.ts';
+import { hasBytesOfQuota, isEntryOfQuota, noAmounts, Quotas, type Amounts, type QuotaUse } from '../protocol/quotas.ts';
 import { kinds } from '../protocol/record.ts';
 import { unreachable } from '../shared/assert.ts';
 import type { EntryCount } from './checkpoint-store.ts';
@@ -14,6 +14,7 @@ export interface Usage {
   bytes: number;
   entries: number;
   messages: number;
+  tasks: number;
   /** undefined: none. */
   quota: Amounts | undefined;
   /** In the memory that shards share. */
@@ -21,7 +22,7 @@ export interface Usage {
 }
 
 /** What a counter adds to the usage of its account. */
-export type CountedAs = 'all' | 'bytes' | 'messages' | 'nothing';
+export type CountedAs = 'all' | 'bytes' | 'messages' | 'tasks' | 'nothing';
 
 interface AccountCounter {
   readonly account: AccountId;
@@ -31,16 +32,15 @@ interface AccountCounter {
 
 export function countedOf({ kind, part }: Pick<EntryCount, 'kind' | 'part'>): CountedAs {
   if (!hasBytesOfQuota(kind)) return 'nothing';
+  if (kind === kinds.task && part === '') return 'tasks';
   if (part === '') return isEntryOfQuota(kind) ? 'all' : 'bytes';
   return kind === kinds.queue && isMessagePart(part) ? 'messages' : 'nothing';
 }
 
-const nothing: Amounts = { bytes: 0, entries: 0, messages: 0 };
-
 export class AccountUsages {
   readonly quotas: Quotas;
   /** Of all accounts. Bytes of values that are written often are counted later. */
-  readonly total = { bytes: 0, entries: 0, messages: 0 };
+  readonly total = { ...noAmounts };
   /** Absent: there are no other shards. */
   readonly #shared: SharedUsage | undefined;
 
@@ -50,7 +50,7 @@ export class AccountUsages {
   }
 
   open(account: AccountId): Usage {
-    return { ...nothing, quota: this.quotas.of(account), place: noPlace };
+    return { ...noAmounts, quota: this.quotas.of(account), place: noPlace };
   }
 
   /** Looks the quota of an account up again: quotas have been replaced. */
@@ -70,6 +70,14 @@ export class AccountUsages {
         usage.bytes += bytes;
         this.total.entries += entries;
         this.total.bytes += bytes;
+        break;
+      case 'tasks':
+        usage.entries += entries;
+        usage.bytes += bytes;
+        usage.tasks += entries;
+        this.total.entries += entries;
+        this.total.bytes += bytes;
+        this.total.tasks += entries;
         break;
       case 'bytes':
         usage.bytes += bytes;
@@ -94,7 +102,7 @@ export class AccountUsages {
     if (this.#shared === undefined) return hasQuota(usage) ? usage : undefined;
     const quota = usage === undefined ? this.quotas.of(account) : usage.quota;
     if (quota === undefined) return undefined;
-    const { place, bytes, entries, messages } = usage ?? { ...nothing, place: noPlace };
+    const { place, bytes, entries, messages, tasks } = usage ?? { ...noAmounts, place: noPlace };
     if (place !== noPlace) return { ...this.#shared.total(place), quota };
     // It has nothing here, or its set of places is full; then this shard counts what it has.
     const others = this.#shared.totalOf(account);
@@ -102,6 +110,7 @@ export class AccountUsages {
       bytes: others.bytes + bytes,
       entries: others.entries + entries,
       messages: others.messages + messages,
+      tasks: others.tasks + tasks,
       quota,
     };
   }

@@ -11,7 +11,9 @@ import { assert } from '../shared/assert.ts';
 import type { Rows } from './checkpoint-store.ts';
 import { successor, type StorageKey } from './storage-key.ts';
 
-const firstChunkRows = 16;
+/** Most readers of a group of messages want its first row. */
+const firstChunkRows = 2;
+const chunkGrowth = 4;
 const chunkRowsMax = 256;
 
 export interface Layer<T> {
@@ -84,7 +86,7 @@ class LayerCursor<T> {
       this.#rows = chunk.rows;
       this.#more = chunk.more;
       this.#index = 0;
-      this.#limit = Math.min(chunkRowsMax, this.#limit * 2);
+      this.#limit = Math.min(chunkRowsMax, this.#limit * chunkGrowth);
     }
   }
 }

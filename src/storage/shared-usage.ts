@@ -3,19 +3,19 @@
  * it has itself, and adds up the rows of all when it asks. So nobody waits, and with several shards an account may
  * exceed its quota by what is under way in the others: a batch a shard.
  *
- *     for each place and shard: Float64 bytes, entries, messages │ for each place: Int32 pins │ AccountTable
+ *     for each place and shard: Float64 bytes, entries, messages, tasks │ for each place: Int32 pins │ AccountTable
  *
  * A shard in which an account has something pins the account's place, and its row is zero whenever it does not. So a
  * place without pins is free for another account. If all places of an account's set are pinned, each shard counts the
  * account alone: none is ever refused because of others.
  */
 import type { AccountId } from '../protocol/ids.ts';
-import type { Amounts } from '../protocol/quotas.ts';
+import { noAmounts, type Amounts } from '../protocol/quotas.ts';
 import { AccountTable } from '../shared/account-table.ts';
 
 const sets = 4096;
 const places = sets * AccountTable.ways;
-const perRow = 3;
+const perRow = 4;
 
 /** An account that is not in the table. */
 export const noPlace = -1;
@@ -53,26 +53,28 @@ export class SharedUsage {
   }
 
   unpin(place: number): void {
-    this.set(place, nothing);
+    this.set(place, noAmounts);
     Atomics.sub(this.#pins, place, 1);
   }
 
   /** Tells the other shards what this one has. */
-  set(place: number, { bytes, entries, messages }: Amounts): void {
+  set(place: number, { bytes, entries, messages, tasks }: Amounts): void {
     const at = (place * this.#shards + this.#shard) * perRow;
     this.#rows[at] = bytes;
     this.#rows[at + 1] = entries;
     this.#rows[at + 2] = messages;
+    this.#rows[at + 3] = tasks;
   }
 
   /** Adds up what all shards have. */
   total(place: number): Amounts {
-    const total = { bytes: 0, entries: 0, messages: 0 };
+    const total = { ...noAmounts };
     const first = place * this.#shards * perRow;
     for (let at = first; at < first + this.#shards * perRow; at += perRow) {
       total.bytes += this.#rows[at]!;
       total.entries += this.#rows[at + 1]!;
       total.messages += this.#rows[at + 2]!;
+      total.tasks += this.#rows[at + 3]!;
     }
     return total;
   }
@@ -81,7 +83,7 @@ export class SharedUsage {
   totalOf(account: AccountId): Amounts {
     return this.#table.mutex.run(() => {
       const place = this.#find(account);
-      return place === noPlace ? nothing : this.total(place);
+      return place === noPlace ? noAmounts : this.total(place);
     });
   }
 
@@ -89,5 +91,3 @@ export class SharedUsage {
     return this.#table.find(account, (place) => Atomics.load(this.#pins, place) === 0) ?? noPlace;
   }
 }
-
-const nothing: Amounts = { bytes: 0, entries: 0, messages: 0 };

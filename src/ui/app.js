@@ -11,7 +11,9 @@ import { KeysPage } from './page-keys.js';
 import { LocksPage } from './page-locks.js';
 import { OverviewPage } from './page-overview.js';
 import { QueuesPage } from './page-queues.js';
+import { ScriptsPage } from './page-scripts.js';
 import { ServerPage } from './page-server.js';
+import { TasksPage } from './page-tasks.js';
 import { TrafficPage } from './page-traffic.js';
 import { WatchesPage } from './page-watches.js';
 import { Dialog, Pill } from './parts.js';
@@ -36,6 +38,8 @@ const pages = [
   { id: 'keys', key: 'k', title: 'Keys', view: KeysPage, scope: 'read' },
   { id: 'locks', key: 'l', title: 'Locks', view: LocksPage, scope: 'admin', count: (now) => now.Waiters },
   { id: 'queues', key: 'q', title: 'Queues', view: QueuesPage, scope: 'read' },
+  { id: 'tasks', key: 'd', title: 'Tasks', view: TasksPage, scope: 'read' },
+  { id: 'scripts', key: 'c', title: 'Scripts', view: ScriptsPage, scope: 'read' },
   {
     id: 'watches',
     key: 'w',

@@ -68,7 +68,7 @@ test('every alert has a test in which it fires, one in which it does not, and a 
   }
 });
 
-test('rules and dashboard name only metrics that there are, and the dashboard has its six rows', () => {
+test('rules and dashboard name only metrics that there are, and the dashboard has its seven rows', () => {
   const known = new Set([
     'up',
     ...metricsOf('docs/metrics.md', 'All metrics'),
@@ -89,7 +89,7 @@ test('rules and dashboard name only metrics that there are, and the dashboard ha
   }
   assert.ok(used.size > 30, `${used.size} metrics are used`);
   const rows = dashboard.panels.filter(({ type }) => type === 'row').map(({ title }) => title);
-  assert.deepEqual(rows, ['Users', 'Locks', 'Disk', 'Shards', 'Backup', 'Process']);
+  assert.deepEqual(rows, ['Users', 'Locks', 'Disk', 'Shards', 'Backup', 'Process', 'Tasks and scripts']);
 });
 
 /** With the series of histograms. */

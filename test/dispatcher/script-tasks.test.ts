@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ScriptTarget } from '../../src/protocol/operations/task-definition.ts';
 import { kinds } from '../../src/protocol/record.ts';
-import { accountTaskCallsMax } from '../../src/shared/task-limits.ts';
+import { accountTaskCallsMax, accountTaskRunsMax } from '../../src/shared/task-limits.ts';
 import { acme } from '../support/commands.ts';
 import { cancelTask, changeTask, makeTask } from '../support/task-commands.ts';
 import { TasksUnderTest } from '../support/tasks-under-test.ts';
@@ -90,7 +90,7 @@ describe('tasks with scripts', () => {
     const before = (): Promise<void> => new Promise((resolve) => waiting.push(resolve));
     const server = new TasksUnderTest({ shards: 1, scripts: { before } });
     await put(server, 'slow', 'export default (tx) => tx.add("n", 1)');
-    const count = 2 * accountTaskCallsMax;
+    const count = accountTaskRunsMax + 8;
     for (let i = 0; i < count; i += 1) await server.ok(makeTask(`s${i}`, calls('slow')));
     await server.ok(makeTask('m', { data: '"not held back"' }));
     await server.advance(10);

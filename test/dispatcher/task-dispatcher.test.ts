@@ -5,9 +5,9 @@ import type { Batch } from '../../src/protocol/operations/operations.ts';
 import type { TaskOperation } from '../../src/protocol/operations/task-definition.ts';
 import { completePolicy } from '../../src/protocol/operations/queue-policy.ts';
 import { kinds } from '../../src/protocol/record.ts';
-import { accountDueMax, madeUpMax, taskPutOffMs } from '../../src/shared/task-limits.ts';
+import { madeUpMax, taskPutOffMs } from '../../src/shared/task-limits.ts';
 import { acme } from '../support/commands.ts';
-import { cancelTask, changeTask, makeTask, taskOf } from '../support/task-commands.ts';
+import { cancelTask, changeTask, httpTask, makeTask, taskOf } from '../support/task-commands.ts';
 import { TasksUnderTest } from '../support/tasks-under-test.ts';
 
 const every = { schedule: { everyMs: 60_000 } };
@@ -81,6 +81,15 @@ describe('tasks with queues', () => {
       assert.equal(new Set(found).size, found.length, `seed ${seed}: none twice`);
       assert.equal((await server.taken('q9')).length, 3, `seed ${seed}: three instants`);
     }
+  });
+
+  test('who cancels a task that has run is told that there was none', async () => {
+    const server = new TasksUnderTest({ shards: 1 });
+    await server.ok(makeTask('t', { data: '1' }));
+    await server.advance(1000);
+    assert.equal((await server.task('t'))['State'], 'done');
+    assert.equal((await server.ok(cancelTask('t')))['Version'], 0);
+    assert.deepEqual(await server.taken('mail'), [1]);
   });
 
   test('a task that was cancelled, replaced or paused while it was due does not run as it was', async () => {
@@ -260,8 +269,11 @@ describe('failures', () => {
 });
 
 describe('many tasks', () => {
+  const accountDueMax = 1000;
+  const most = { due: 4000, accountDue: accountDueMax };
+
   test('an account with a backlog delays no other, and what is over its share is put off', async () => {
-    const server = new TasksUnderTest({ shards: 1, startsLater: true });
+    const server = new TasksUnderTest({ shards: 1, startsLater: true, most });
     const many = accountDueMax + 300;
     for (let i = 0; i < many; i += 100) {
       const tasks = Array.from({ length: 100 }, (_, n) => taskOf(`t${i + n}`, { queue: 'mine' }));
@@ -286,6 +298,24 @@ describe('many tasks', () => {
     for (let page = 0; page < 5; page += 1) got += (await server.taken('mine')).length;
     assert.equal(got, many);
     assert.deepEqual(await server.taken('theirs', other), [1]);
+  });
+
+  test('accounts with backlogs never fill the lines: one more is heard of at once', async () => {
+    const server = new TasksUnderTest({ shards: 1, startsLater: true, parallel: 1, most });
+    for (let account = 0; account < 6; account += 1) {
+      for (let page = 0; page < 12; page += 1) {
+        const tasks = Array.from({ length: 100 }, (_, n) => taskOf(`t${page * 100 + n}`, httpTask()));
+        await server.ok(pausedTasks(tasks, accountId(`many${account}`)));
+      }
+    }
+    await server.advance(10);
+    const other = accountId('other');
+    await server.ok(pausedTasks([taskOf('t', { queue: 'theirs' })], other));
+    server.sink.answers = () => undefined;
+    server.dispatcher.start();
+    await server.settle();
+    assert.deepEqual(await server.taken('theirs', other), [1], 'although all requests hang');
+    assert.ok(server.dispatcher.size > accountDueMax && server.dispatcher.size < most.due);
   });
 
   test('tasks that were cancelled before they were due leave nothing to do', async () => {

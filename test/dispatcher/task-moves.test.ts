@@ -71,3 +71,15 @@ test('a paused task that was asked to run stays paused', () => {
   assert.equal(failed(definition, paused, run).till, 0);
   assert.equal(succeeded(definitionOf(), paused, { startMs: now, now: now }).ended, 'done');
 });
+
+test('no instant after Until is run for what was missed, and none is counted', () => {
+  const definition = definitionOf({ ...everyMinute, untilMs: now + 90_000, retry: defaultRetry });
+  const state = { ...newTaskState(now), fromMs: now - 60_000 };
+  const move = dueMove(definition, state, now + 600_000);
+  assert.ok('instant' in move);
+  assert.deepEqual([move.instant, move.state.skipped], [now + 60_000, 1]);
+  const tried = dueMove(definition, { ...state, attempts: 1 }, now + 600_000);
+  assert.ok('instant' in tried);
+  const { state: ran, ended } = succeeded(definition, tried.state, { startMs: now + 600_000, now: now + 600_000 });
+  assert.deepEqual([ran.runs, ran.skipped, ended], [1, 1, 'done']);
+});

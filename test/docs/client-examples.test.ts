@@ -16,6 +16,7 @@ import { root, startServer, temporaryDirectory } from './server-child.ts';
 
 const entries = {
   "'dragonlock'": JSON.stringify(path.join(root, 'src/client/exports.ts')),
+  "'dragonlock/webhook'": JSON.stringify(path.join(root, 'src/client/webhook.ts')),
   "'dragonlock/store'": JSON.stringify(path.join(root, 'src/client/store/exports.ts')),
 } as const;
 const patienceMs = 60_000;
@@ -31,7 +32,7 @@ test('docs/client.md: every example compiles and prints its output', (t) => runE
 
 test('docs/queues.md: every example compiles and prints its output', (t) => runExamples(t, ['docs/queues.md'], 3));
 
-test('docs/tasks.md: every example compiles and prints its output', (t) => runExamples(t, ['docs/tasks.md'], 3));
+test('docs/tasks.md: every example compiles and prints its output', (t) => runExamples(t, ['docs/tasks.md'], 6));
 
 test('README.md, quick start, tutorials and migration: every example compiles and prints its output', (t) => {
   const tutorials = ['tutorials', 'migrating'].flatMap((folder) =>
@@ -55,7 +56,10 @@ async function runExamples(
   const examples = documents.flatMap((file) => examplesIn(file, readDoc(file)));
   assert.ok(examples.length >= atLeast, `${examples.length} examples`);
   const directory = temporaryDirectory(t);
-  const { url } = await startServer(t, path.join(directory, 'data'));
+  // Receivers of requests are on this computer.
+  const config = path.join(directory, 'config.yml');
+  fs.writeFileSync(config, 'tasks: {allow: [127.0.0.1]}\n');
+  const { url } = await startServer(t, path.join(directory, 'data'), config);
   fs.symlinkSync(path.join(root, 'node_modules'), path.join(directory, 'node_modules'));
   fs.writeFileSync(path.join(directory, 'package.json'), '{"type":"module"}');
   const files = examples.map(({ code }, i) => {

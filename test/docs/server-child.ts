@@ -16,9 +16,9 @@ export class ServerChild {
   /** `http://127.0.0.1:41234` */
   readonly url: Promise<string>;
 
-  constructor(dataDirectory: string, args: readonly string[] = []) {
+  constructor(dataDirectory: string, args: readonly string[] = [], config = os.devNull) {
     // A file that is not there would be refused, config.yml of the working directory would be read: an empty one is neither.
-    const flags = ['--config', os.devNull, '--listen', '127.0.0.1:0', '--data-dir', dataDirectory, ...args];
+    const flags = ['--config', config, '--listen', '127.0.0.1:0', '--data-dir', dataDirectory, ...args];
     this.process = spawn(process.execPath, [serverProgram, ...flags], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     this.url = promise;
@@ -56,8 +56,9 @@ export function temporaryDirectory(t: { after(run: () => void): void }): string 
 export async function startServer(
   t: { after(run: () => void | Promise<void>): void },
   dataDirectory: string,
+  config?: string,
 ): Promise<{ url: string; server: ServerChild }> {
-  const server = new ServerChild(dataDirectory);
+  const server = new ServerChild(dataDirectory, [], config);
   t.after(async () => void (await server.end('SIGKILL')));
   return { url: await server.url, server };
 }

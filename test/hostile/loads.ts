@@ -201,6 +201,59 @@ export const loads: readonly Load[] = [
     },
   },
   {
+    name: 'queues: groups whose leases end at once',
+    connections: 8,
+    chunk: (n) => {
+      const add = batch({ Enqueue: list(1000, (i) => ({ Queue: 'g', Data: i, Group: `g${i}` })) });
+      const wait = batch({ Dequeue: { Queue: 'g', LockDur: 0.001, DequeueMax: 1000, LockWait: 0.05 } });
+      return {
+        bytes: Buffer.concat([...(n % 8 === 0 ? [add] : []), ...list(50, () => wait)]),
+        replies: n % 8 === 0 ? 51 : 50,
+      };
+    },
+  },
+  {
+    name: 'queues: peeks under a deep line',
+    connections: 8,
+    prepare: list(20, (n) =>
+      batch({ Enqueue: list(1000, (i) => ({ Queue: 'deep', Data: i, ...(n % 2 === 0 && { Group: `${n}-${i}` }) })) }),
+    ),
+    chunk: (n) => {
+      const state = ['ready', 'inflight', 'delayed', 'blocked'][n % 4]!;
+      return times(20, request('GET', `/db/${account}/peek/deep?state=${state}&limit=1000`));
+    },
+  },
+  {
+    name: 'queues: delayed by the thousand, all due in the same moment',
+    connections: 8,
+    chunk: (n) => ({
+      bytes: batch({ Enqueue: list(1000, (i) => ({ Queue: `d${n % 3}`, Data: i, Delay: 3 - (n % 3000) / 1000 })) }),
+      replies: 1,
+    }),
+  },
+  {
+    name: 'queues: one group whose messages are too old at once',
+    connections: 4,
+    chunk: () => {
+      const add = batch({ Enqueue: list(1000, (i) => ({ Queue: 'old', Data: i, Group: 'g', TTL: 0.2 })) });
+      const take = batch({ Dequeue: { Queue: 'old', LockDur: 0.01, DequeueMax: 1000, GroupMax: 1000 } });
+      return { bytes: Buffer.concat([add, ...list(20, () => take)]), replies: 21 };
+    },
+  },
+  {
+    name: 'readers and permits that end at once, by the thousand',
+    connections: 8,
+    chunk: (n) => {
+      const reader = (i: number): Buffer => {
+        return batch({ LockID: `r${i % 3}`, LockDur: 0.05, LockOwner: `${n}-${i}`, RLock: true, LockWait: 0.1 });
+      };
+      const permit = (i: number): Buffer => {
+        return batch({ LockID: `p${i % 3}`, LockDur: 0.05, LockOwner: `${n}-${i}`, LockLimit: 10_000, LockWait: 0.1 });
+      };
+      return { bytes: Buffer.concat(list(500, (i) => (i % 2 === 0 ? reader(i) : permit(i)))), replies: 500 };
+    },
+  },
+  {
     name: 'requests that wait for a rate limit',
     connections: 8,
     chunk: (n) => times(500, batch({ Limit: { Key: `l${n % 5}`, Rate: 100, Per: 1, Wait: 1 } })),

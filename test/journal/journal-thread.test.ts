@@ -53,10 +53,10 @@ test('real disk: a log is written over several segments, recovered, and goes on'
   assert.deepEqual(revisionsOf(readAll(realDisk, 0, directory)), range(1, 1200));
 });
 
-test('journal thread: two shards append, routers are told each time and shards when they have asked, and all of it is in the log', async (t) => {
+test('journal thread: two shards append, routers that wait are told each time and shards when they have asked, and all of it is in the log', async (t) => {
   const directory = temporary(t);
   const recovered = await recover(realDisk, { path: directory, segmentBytes });
-  const memory = SharedRevisions.allocate(recovered.last);
+  const memory = SharedRevisions.allocate(recovered.last, 1);
   const space = allocateSpace();
   const channels = [new MessageChannel(), new MessageChannel()];
   const router = new MessageChannel();
@@ -74,6 +74,7 @@ test('journal thread: two shards append, routers are told each time and shards w
     (error) => assert.fail(String(error)),
   );
   const revisions = new SharedRevisions(memory);
+  revisions.setAwaits(0, true);
   const shards = channels.map((channel) => new ThreadJournal(channel.port1, space));
   const total = 4000;
   const told = Promise.withResolvers<void>();
@@ -134,7 +135,7 @@ test('journal thread: an error in it reaches the main thread', async (t) => {
       recovered,
       settings: { shards: 1, segmentBytes },
       clock: allocateClock(),
-      revisions: SharedRevisions.allocate(recovered.last),
+      revisions: SharedRevisions.allocate(recovered.last, 1),
       space,
       shardPorts: [channel.port2],
       routerPorts: [],

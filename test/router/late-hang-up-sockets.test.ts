@@ -96,6 +96,7 @@ function routerOver(shard: FakeShard): Router {
   return new Router({
     ...shared,
     index: 0,
+    awaitDurable: () => {},
     links: [shard],
     prefixWatches: new PrefixWatches({ ...shared, source: new FileJournalSource(new FaultDisk(1), '/journal') }),
     journalStats: () => Promise.reject(new Error('there is none')),

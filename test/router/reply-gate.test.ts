@@ -7,7 +7,7 @@ import { keyOn, RouterUnderTest } from '../support/router-under-test.ts';
 
 describe('reply gate', () => {
   test('passes what is durable, holds what is not, and keeps the order of what it holds', () => {
-    const gate = new ReplyGate(2, revision(5));
+    const gate = new ReplyGate(2, revision(5), () => {});
     const out: string[] = [];
     gate.pass(0, revision(5), () => out.push('a'));
     gate.pass(0, revision(7), () => out.push('b'));
@@ -23,7 +23,7 @@ describe('reply gate', () => {
   });
 
   test('survives replies that make more pass while it drains', () => {
-    const gate = new ReplyGate(1, revision(0));
+    const gate = new ReplyGate(1, revision(0), () => {});
     const out: number[] = [];
     for (let i = 1; i <= 3000; i++) {
       gate.pass(0, revision(i), () => {

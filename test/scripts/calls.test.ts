@@ -82,6 +82,27 @@ test('a script that refuses, throws or does not compile has done nothing', async
   const wrong = await send('PUT', 'script/wrong', 'export default (');
   assert.deepEqual([wrong.status, wrong.body['Code']], [422, 'script_failed']);
   assert.equal((await send('GET', 'script/wrong')).status, 404);
+  // Without a default export it is no script.
+  const none = await send('PUT', 'script/wrong', '5');
+  assert.deepEqual([none.status, none.body['Code']], [400, 'invalid']);
+  assert.match(none.body['Message'] as string, /no default export; expected export default/);
+  const evaluated = await send('POST', 'eval', { Source: '5' });
+  assert.deepEqual([evaluated.status, evaluated.body['Code']], [400, 'invalid']);
+});
+
+test('compiling a source is charged to the CPU time of its account', async (t) => {
+  const { send } = await open(t, { checkCpuMs: 60_000 });
+  assert.equal((await send('PUT', 'script/dear', 'export default () => 1')).status, 200);
+  for (const [method, path, body] of [
+    ['PUT', 'script/dear', 'export default () => 2'],
+    ['POST', 'call/dear', {}],
+  ] as const) {
+    const refused = await send(method, path, body);
+    assert.deepEqual(
+      [refused.status, refused.body['Code'], refused.body['Quota']],
+      [429, 'rate_limited', 'script_cpu'],
+    );
+  }
 });
 
 test('a retry under an idempotency id gets the stored reply, and does nothing more', async (t) => {

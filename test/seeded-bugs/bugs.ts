@@ -24,6 +24,8 @@ const histories = {
   test: 'both checkers and the watch validators find nothing wrong',
 };
 const simulator = { file: 'test/sim/simulator.test.ts', test: 'what was answered is true, durable and whole' };
+const simulatedTasks = { file: 'test/sim/tasks/tasks.test.ts', test: 'simulated tasks run as they were promised' };
+const untilTest = { file: 'test/dispatcher/task-moves.test.ts', test: 'no instant after Until' };
 const stores = 'test/client/store';
 const loadFaults = 'test/load-faults';
 const backups = 'test/backup';
@@ -62,10 +64,24 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/journal/file/crash.test.ts', test: 'at every disk call of a life' },
   },
   {
+    name: 'a router that begins to wait does not look again',
+    file: 'src/router/router.ts',
+    find: '      this.#awaitDurable();\n      this.advance(options.durable());\n',
+    replace: '      this.#awaitDurable();\n',
+    caughtBy: { file: 'test/router/awaits-durable.test.ts', test: 'is not missed' },
+  },
+  {
+    name: 'a router with watches over a prefix is not told',
+    file: 'src/router/router.ts',
+    find: ' || prefixWatches.size > 0) return;',
+    replace: ') return;',
+    caughtBy: { file: 'test/router/awaits-durable.test.ts', test: 'while it has a watch over a prefix' },
+  },
+  {
     name: 'replies leave before the sync',
     file: 'src/router/reply-gate.ts',
-    find: 'if (rev <= this.#durable) release();',
-    replace: 'if (rev >= 0) release();',
+    find: 'if (rev <= this.#durable) return release();',
+    replace: 'if (rev >= 0) return release();',
     caughtBy: { file: 'test/router/reply-gate.test.ts', test: 'neither replies, refusals' },
   },
   {
@@ -990,7 +1006,7 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'events are doubled where a reader joins the live ones',
-    file: 'src/router/watch/prefix-watches.ts',
+    file: 'src/router/watch/hand-out.ts',
     find: '      if (record.rev <= reader.position) continue;\n',
     replace: '',
     caughtBy: { file: 'test/router/watch/watches.test.ts', test: 'gets nothing twice, whatever the moment' },
@@ -1929,6 +1945,13 @@ export const seededBugs: readonly SeededBug[] = [
     },
   },
   {
+    name: 'compiling costs an account nothing',
+    file: 'src/scripts/executor.ts',
+    find: 'budgets.charge(account, cpuMs, killed);\n    counts.compiled',
+    replace: 'counts.compiled',
+    caughtBy: { file: 'test/scripts/calls.test.ts', test: 'compiling a source is charged' },
+  },
+  {
     name: 'the end of a run is not in the commit of its script',
     file: 'src/scripts/call-under-way.ts',
     find: '...(taskEnd !== undefined && { taskEnd: [taskEnd()] }),',
@@ -2175,8 +2198,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a message that waits does not hold back its group',
     file: `${core}/operations/queue-take.ts`,
-    find: "if (out >= operation.groupMax || (state?.state === 'w' && !view.hasLapsed(state))) break;",
-    replace: 'if (out >= operation.groupMax) break;',
+    find: "    if (state?.state === 'w' && !view.hasLapsed(state)) break;\n",
+    replace: '',
     caughtBy: { file: `${tests}/core/core-model.test.ts`, test: 'every random history' },
   },
   {
@@ -2298,6 +2321,20 @@ export const seededBugs: readonly SeededBug[] = [
     find: '{ ...withOwnLock(state), attempts: 0 }',
     replace: 'withOwnLock(state)',
     caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'OnFail block holds the message until redrive' },
+  },
+  {
+    name: 'a group with very many old messages behind its head is delivered without a lease',
+    file: `${core}/operations/queue-take.ts`,
+    find: 'if (head === undefined) return true;\n        break;',
+    replace: 'return true;',
+    caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'however many behind it are too old' },
+  },
+  {
+    name: 'one turn ends as many leases of groups as keys',
+    file: `${core}/expiry.ts`,
+    find: 'located.kind === kinds.queue ? workOfPart : 1',
+    replace: '1',
+    caughtBy: { file: `${tests}/core/bounded-work.test.ts`, test: 'end a few in each turn' },
   },
   {
     name: 'a group that was served keeps its place in the line',
@@ -2624,5 +2661,89 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'running === 0 ? 0 : scriptRunsMax',
     replace: '0',
     caughtBy: { file: 'test/scripts/budgets.test.ts', test: 'two runs have threads' },
+  },
+  {
+    name: 'a cancel that comes too late is told as one in time',
+    file: 'src/shard-worker/core/operations/task.ts',
+    find: "?.how === 'done' ? 0 : before.version",
+    replace: '?.how === undefined ? before.version : before.version',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a schedule runs at an instant after its end',
+    file: 'src/dispatcher/task-moves.ts',
+    find: '{ dueMs: state.next, nowMs, most }',
+    replace: '{ dueMs: state.next, nowMs: now, most }',
+    caughtBy: untilTest,
+  },
+  {
+    name: 'instants after the end of a schedule are counted',
+    file: 'src/dispatcher/task-moves.ts',
+    find: '{ dueMs: instant, nowMs, most: missedCountMax }',
+    replace: '{ dueMs: instant, nowMs: now, most: missedCountMax }',
+    caughtBy: untilTest,
+  },
+  {
+    name: 'each try of a request has an id of its own',
+    file: 'src/dispatcher/http/task-request.ts',
+    find: 'const id = webhookId(names);',
+    replace: 'const id = webhookId({ ...names, instant: names.instant + names.attempt });',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'the fence of a request does not grow',
+    file: 'src/dispatcher/http-runs.ts',
+    find: 'const fence = fences.next();',
+    replace: 'const fence = fences.next() === undefined ? undefined : 1;',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a run keeps its place in the flow when it has ended',
+    file: 'src/dispatcher/flows.ts',
+    find: 'state.running -= 1;',
+    replace: 'state.running -= 0;',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'who waits for the end of a run of the flow is forgotten',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'for (const due of this.#waiting.get(name) ?? []) this.#lines.open(due);',
+    replace: '',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'what is told while a task runs is forgotten',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'known.newer = task;',
+    replace: '',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a shard is asked once for what is due',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'this.#pump();\n    this.#ask(shard);',
+    replace: 'this.#pump();',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a run keeps the place of its account when it has ended',
+    file: 'src/dispatcher/task-dispatcher.ts',
+    find: 'lane.running[work] -= 1;',
+    replace: 'lane.running[work] -= 0;',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'what a script has read is not checked at its commit',
+    file: 'src/scripts/call-under-way.ts',
+    find: '...checksOf(moment, reads),',
+    replace: '',
+    caughtBy: simulatedTasks,
+  },
+  {
+    name: 'a commit that found something moved counts as done',
+    file: 'src/scripts/call-under-way.ts',
+    find: 'if (moved !== undefined) return moved;',
+    replace: '',
+    caughtBy: simulatedTasks,
   },
 ];

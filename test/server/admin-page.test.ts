@@ -19,7 +19,7 @@ const config = `
 http: {threads: 2}
 log: {slow_ms: 1}
 tokens:
-  - {token: t-ops, name: ops, accounts: '*', scopes: [read, write, force, admin, operator]}
+  - {token: t-ops, name: ops, accounts: '*', scopes: [read, write, force, task, script, admin, operator]}
   - {token: t-reader, name: reader, accounts: [ugly], scopes: [read]}
 `;
 const headers = { authorization: 'Bearer t-ops' };
@@ -34,6 +34,8 @@ const pages = [
   'keys?account=ugly',
   'locks',
   'queues?account=ugly',
+  'tasks?account=ugly',
+  'scripts?account=ugly',
   'watches',
   'traffic',
   'backups',
@@ -48,6 +50,8 @@ const titles: Readonly<Record<string, string>> = {
   keys: 'Keys',
   locks: 'Locks',
   queues: 'Queues',
+  tasks: 'Tasks',
+  scripts: 'Scripts',
   watches: 'Watches',
   traffic: 'Traffic',
   backups: 'Backups',
@@ -95,7 +99,32 @@ describe('the admin page', { skip: noBrowser }, () => {
       const lock = `/db/ugly/lock/${encodeURIComponent(name)}?owner=o&dur=600&meta=${encodeURIComponent(image)}`;
       await server.ok('POST', lock, undefined, options);
       await server.ok('POST', `/db/ugly/queue/${encodeURIComponent(name)}`, { [image]: i }, options);
+      const target =
+        i === 0
+          ? { Script: image, Args: name }
+          : i === 1
+            ? { URL: 'https://example.com/<b>' }
+            : { Queue: name, Data: name };
+      const times = i === 2 ? { Cron: '*/20 * * * *', TZ: 'Europe/Rome' } : { Delay: 3000 };
+      await server.ok('POST', `/db/ugly/task/${encodeURIComponent(name)}`, { ...target, ...times }, options);
+      const source = `// ${image} \u202e\nexport default (tx, args) => tx.fail(args); // ${'y'.repeat(300)}`;
+      const type = { headers: { ...headers, 'content-type': 'text/javascript' } };
+      await server.ok('PUT', `/db/ugly/script/${encodeURIComponent(name)}`, source, type);
     }
+    await server.ok(
+      'PUT',
+      `/db/ugly/script/${encodeURIComponent(image)}`,
+      'export default (tx, args) => tx.fail(args)',
+      {
+        headers: { ...headers, 'content-type': 'text/javascript' },
+      },
+    );
+    await server.ok(
+      'POST',
+      '/db/ugly/task/dead',
+      { Script: image, Args: `${image} `.repeat(9), Retry: { Max: 0 } },
+      options,
+    );
     await server.ok('POST', '/db/ugly/lock/f?owner=o', undefined, options);
     await server.ok('DELETE', `/db/ugly/lock/f?force=1&reason=${encodeURIComponent(image)}`, undefined, options);
   });
@@ -155,6 +184,27 @@ describe('the admin page', { skip: noBrowser }, () => {
       await page.waitForSelector('dialog[open]');
       await look('a key, and deleting it');
       await page.keyboard.press('Escape');
+      await show(page, `tasks?account=ugly&state=dead&task=dead`);
+      await page.waitForSelector('.card .error');
+      await look('a dead task');
+      await picture(page, `task-${name}`);
+      await page.click('.button:has-text("Cancel…")');
+      await page.waitForSelector('dialog[open]');
+      await look('cancelling a task');
+      await page.keyboard.press('Escape');
+      await show(page, `scripts?account=ugly&script=${encodeURIComponent(image)}`);
+      await page.waitForSelector('pre.code');
+      assert.match((await page.textContent('select.mono')) ?? '', /current/);
+      await look('a script');
+      await picture(page, `script-${name}`);
+      for (const noun of ['tasks', 'scripts']) {
+        await show(page, `${noun}?account=nobody`);
+        await page.waitForSelector('.empty');
+        await look(`no ${noun}`);
+        await picture(page, `${noun}-empty-${name}`);
+      }
+      const over = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+      assert.ok(over <= 0, `${over} pixels too wide`);
       await page.keyboard.press('?');
       await page.waitForSelector('dialog[open]');
       await look('the help');
@@ -193,7 +243,7 @@ describe('the admin page', { skip: noBrowser }, () => {
     await refused.context().close();
     const { page } = await open(wide, 't-reader');
     const links = await page.$$eval('.side nav a', (items) => items.map((item) => item.textContent?.trim()));
-    assert.deepEqual(links, ['Overview', 'Keys', 'Queues']);
+    assert.deepEqual(links, ['Overview', 'Keys', 'Queues', 'Tasks', 'Scripts']);
     const kept = await page.evaluate<string>(
       'JSON.stringify([location.href, { ...localStorage }, { ...sessionStorage }, document.cookie])',
     );
@@ -222,6 +272,39 @@ describe('the admin page', { skip: noBrowser }, () => {
     assert.equal((lost as unknown as Record<string, unknown>)['Reason'], 'hangs <b>');
     const log = await server.call('GET', '/admin/audit?account=ugly&action=lock.force&limit=1', undefined, { headers });
     assert.match(log.text, /"Subject":"stuck","Reason":"hangs <b>"/);
+    assert.deepEqual(complaints, []);
+    await page.context().close();
+  });
+
+  test('a dead task is run again with the keyboard alone, and a task is paused, resumed and cancelled', async () => {
+    const options = { headers };
+    const type = { headers: { ...headers, 'content-type': 'text/javascript' } };
+    await server.ok('POST', '/db/work/task/once', { Script: 'later', Retry: { Max: 0 } }, options);
+    const stateOf = async (id: string): Promise<string> => {
+      const { text } = await server.call('GET', `/db/work/task/${id}`, undefined, options);
+      return (JSON.parse(text) as { State?: string }).State ?? 'gone';
+    };
+    await eventually('it is dead', async () => (await stateOf('once')) === 'dead');
+    await server.ok('PUT', '/db/work/script/later', 'export default (tx) => tx.set("k", 1)', type);
+    const { page, complaints } = await open(wide);
+    await show(page, 'tasks?account=work&state=dead');
+    await page.waitForSelector('[data-open]');
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.button.primary:has-text("Run again")');
+    await page.focus('.button.primary:has-text("Run again")');
+    await page.keyboard.press('Enter');
+    await eventually('it has run', async () => (await stateOf('once')) === 'done');
+    await server.ok('POST', '/db/work/task/often', { Script: 'later', Every: 3600 }, options);
+    await show(page, 'tasks?account=work&task=often');
+    await page.click('.button:has-text("Pause")');
+    await eventually('it is paused', async () => (await stateOf('often')) === 'paused');
+    await page.click('.button:has-text("Resume")');
+    await eventually('it goes on', async () => (await stateOf('often')) === 'scheduled');
+    await page.click('.button:has-text("Cancel…")');
+    await page.fill('dialog input', 'often');
+    await page.click('dialog button[type=submit]');
+    await eventually('it is gone', async () => (await stateOf('often')) === 'gone');
     assert.deepEqual(complaints, []);
     await page.context().close();
   });

@@ -13,6 +13,7 @@ limits: { account_bytes_max: 20000 }
 accounts:
   - { name: few, entries_max: 3, messages_max: 2 }
   - { name: free, bytes_max: 0 }
+  - { name: timed, tasks_max: 3 }
 `;
 
 /** In this error it is a number. */
@@ -75,4 +76,32 @@ test('an account with quotas of its own is refused by them', async (t) => {
   const { ID, Lock } = Messages[0]!;
   await server.ok('POST', `/db/few/ack/q?id=${ID}&lock=${Lock}`);
   await server.ok('POST', '/db/few/lock/l?dur=60&id=o');
+});
+
+const make = (id: string, more: object = {}) =>
+  ['POST', `/db/timed/task/${id}`, { Queue: 'q', Data: 1, ...more }] as const;
+
+test('an account may have so many tasks; those that have ended count, exactly so over a kill; to cancel one makes room', async (t) => {
+  const server = await ServerUnderTest.forTest(t, { config });
+  await server.ok(...make('now'));
+  await server.ok(...make('later', { Delay: 1000 }));
+  await server.ok(...make('again', { Every: 3600 }));
+  const full = async (): Promise<void> => {
+    const refused = await server.fails('quota_exceeded', ...make('more'));
+    assert.deepEqual([refused.Quota, limitOf(refused), refused.Used], ['tasks', 3, 3]);
+    assert.match(refused.Message, /tasks_max/);
+    const { Entries, Limits } = await server.ok('GET', '/db/timed/usage');
+    assert.deepEqual([Entries['tasks'], Limits['Tasks']], [3, 3]);
+  };
+  await full();
+  // What does not add is served: other things, the end of a run, and a task in the place of another.
+  await server.ok('POST', '/db/timed/kv/k', 1);
+  await server.ok(...make('later', { Delay: 2000, Replace: true }));
+  await server.ok('POST', '/db/timed/run/again');
+  await server.restart('kill');
+  await full();
+  await server.ok('DELETE', '/db/timed/task/now');
+  await server.ok(...make('instead'));
+  await full();
+  await server.ok('POST', '/db/other/task/t', { Queue: 'q', Data: 1 });
 });

@@ -10,7 +10,9 @@
  * The witness check at the end of a run replays the whole history in order and looks at more. It goes by one clock,
  * though, and passes over the runs in which the clock is set back between two lives: nearly half of all.
  */
-import type { Kind as RecordKind } from '../../src/protocol/record.ts';
+import type { Command } from '../../src/protocol/operations/operations.ts';
+import type { TaskState } from '../../src/protocol/operations/task-definition.ts';
+import { kinds, type Kind as RecordKind } from '../../src/protocol/record.ts';
 import { changesDiffer, entryOf } from '../support/checkers/commit-log.ts';
 import { mayCommit, surelyCommitted, type Answer, type Operation } from '../support/checkers/history.ts';
 import { step, type ReplayState, type StepResult } from '../support/checkers/step.ts';
@@ -45,6 +47,8 @@ export function checkReply(timeline: Timeline, asked: Operation, said: Answer, n
   if (fault !== undefined) fail(fault);
   const surely = surelyCommitted(asked.call, said);
   if (surely && timeline.record(rev)?.account !== call.account) fail(`there is no such commit at revision ${rev}`);
+  const taskFault = faultOfTasks(timeline, asked.call, said);
+  if (taskFault !== undefined) fail(taskFault);
   if (isOnlyOfQueues(asked.call) || !isCompared(call, answer)) return;
   const attempt = (before: number, allows: (outcome: Outcome) => string | undefined): StepResult =>
     step(new StateAt(timeline, before), call, rev, now, answer, allows);
@@ -64,6 +68,37 @@ export function checkReply(timeline: Timeline, asked: Operation, said: Answer, n
   if (commit?.ok === false && surely) return fail(`at revision ${rev}: ${commit.explanation}`);
   const read = attempt(rev, ({ changes }) => (changes.length === 0 ? undefined : 'it changes something'));
   if (!read.ok) fail(`reading at revision ${rev}: ${(commit?.ok === false ? commit : read).explanation}`);
+}
+
+/** What was told of tasks is what the log has, as of the revision of the answer. */
+function faultOfTasks(
+  timeline: Timeline,
+  call: Command,
+  { status, rev = 0, body, replayed }: Answer,
+): string | undefined {
+  const at = (account: string, id: string): number => timeline.at(kinds.task, account, id, rev)?.rev ?? 0;
+  if (call.kind === 'task.get') {
+    const version = status === 200 ? Number(body['Version']) : 0;
+    const is = at(call.account, call.id);
+    return version === is ? undefined : `the task ${call.id} has version ${is} at revision ${rev}`;
+  }
+  if (call.kind !== 'batch' || status !== 200 || replayed) return undefined;
+  const { account, tasks = [], taskCancel = [] } = call;
+  const told = (body['Tasks'] ?? [body]) as readonly { readonly Version: number; readonly NextMs: number }[];
+  for (const [i, { key }] of tasks.entries()) {
+    const { Version, NextMs } = told[i]!;
+    const state = timeline.at(kinds.taskState, account, key, rev);
+    if (at(account, key) !== Version) return `the task ${key} has version ${at(account, key)} at revision ${rev}`;
+    if (state === undefined || (state.till !== NextMs && !isPaused(state)))
+      return `the task ${key} is due at ${state?.till ?? 'no time'}, and ${NextMs} was told`;
+  }
+  const isMade = (id: string): boolean => tasks.some(({ key }) => key === id);
+  const left = taskCancel.find(({ key }) => !isMade(key) && at(account, key) > 0);
+  return left && `the task ${left.key} is there at revision ${rev}, although it was cancelled`;
+}
+
+function isPaused({ value }: { readonly value?: string }): boolean {
+  return (JSON.parse(value!) as TaskState).paused === true;
 }
 
 /** The entries as of a revision, as the model knows them. */

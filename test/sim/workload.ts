@@ -14,6 +14,7 @@ import { mutex } from '../support/generators/mutex.ts';
 import { ack, dequeue, enqueue, extend as extendMessage, nack, queue } from '../support/generators/queue.ts';
 import { script } from '../support/generators/script.ts';
 import { sequence } from '../support/generators/sequence.ts';
+import { makeTask, task } from '../support/generators/task.ts';
 import { isOfSharedLocks, SharedLocks } from '../support/generators/shared-lock.ts';
 import { isOfWholeAccount, WholeAccounts, wholeAccount } from '../support/generators/whole-account.ts';
 import { stringOps } from '../support/generators/string-op.ts';
@@ -122,6 +123,12 @@ const mix: readonly (readonly [string, (h: SimHabits) => Partial<Batch> | Comman
   ['script', script['script.put']],
   ['delete a script', script['script.delete']],
   ['read a script', script['script.get']],
+  ['task', task['task.create']],
+  ['tasks and set', (h) => ({ tasks: [makeTask(h)], set: [put(h, h.name('kv'))] })],
+  ['cancel a task and set', (h) => ({ taskCancel: [{ key: h.name('task') }], set: [put(h, h.name('kv'))] })],
+  ['change a task', task['task.change']],
+  ['read a task', task['task.get']],
+  ['list tasks', task['task.list']],
   ['mutex', mutex['mutex.lock']],
   ['mutex unlock', mutex['mutex.unlock']],
   ['mutex unlock', mutex['mutex.unlock']],
@@ -234,7 +241,7 @@ class SimHabits extends Habits {
     id: ['i1', 'i2', 'i3', 'i4'],
     limit: ['g0', 'g1'],
     queue: queues,
-    task: ['t'],
+    task: ['k1', 'k2'],
     script: ['j1', 'j2'],
   };
   readonly shared: SharedLocks;

@@ -110,10 +110,10 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
 
 /** The first account has one. */
 const quotas = new Quotas(
-  { account_bytes_max: 0, account_entries_max: 0, account_messages_max: 0 },
+  { account_bytes_max: 0, account_entries_max: 0, account_messages_max: 0, account_tasks_max: 0 },
   new Map([[accounts[0]!, { bytes: 1000 }]]),
 );
-const nothing = { bytes: 0, entries: 0, messages: 0 };
+const nothing = { bytes: 0, entries: 0, messages: 0, tasks: 0 };
 
 class Run {
   #level: Level;
@@ -206,9 +206,10 @@ class Run {
   /** Of an account with a quota it is exact after each write, also before all bytes are counted. */
   #compareUsage(account: AccountId): void {
     const quota = quotas.of(account);
-    const { bytes, entries, messages, ...used } = this.#store.usageOf(account) ?? { ...nothing, quota };
+    const { bytes, entries, messages, tasks, ...used } = this.#store.usageOf(account) ?? { ...nothing, quota };
     assert.equal(used.quota, quota);
-    if (quota !== undefined) assert.deepEqual({ bytes, entries, messages }, amountsOf(this.#oracle.all(), account));
+    if (quota !== undefined)
+      assert.deepEqual({ bytes, entries, messages, tasks }, amountsOf(this.#oracle.all(), account));
   }
 
   #compareAll(): void {

@@ -13,13 +13,14 @@ export function assertCounts(store: Counted, where = 'the shard'): void {
   for (const count of expected) {
     if (count.part === '') assert.deepEqual(store.countOf(count.account, count.kind), count);
   }
-  const all = { bytes: 0, entries: 0, messages: 0 };
+  const all = { bytes: 0, entries: 0, messages: 0, tasks: 0 };
   for (const account of new Set(expected.map((count) => count.account))) {
-    const { bytes, entries, messages } = usageIn(expected.filter((count) => count.account === account));
+    const { bytes, entries, messages, tasks } = usageIn(expected.filter((count) => count.account === account));
     assert.equal(store.messagesOf(account), messages, `${where}: messages of ${account}`);
     all.bytes += bytes;
     all.entries += entries;
     all.messages += messages;
+    all.tasks += tasks;
   }
   assert.deepEqual({ ...store.stored }, all, `${where}: usage is that of the content`);
 }
@@ -29,12 +30,13 @@ const onlyBytes: ReadonlySet<number> = new Set([kinds.queue, kinds.share, kinds.
 
 /** What these counts come to as quotas count. */
 function usageIn(counts: readonly EntryCount[]): Amounts {
-  const usage = { bytes: 0, entries: 0, messages: 0 };
+  const usage = { bytes: 0, entries: 0, messages: 0, tasks: 0 };
   for (const { kind, part, entries, bytes } of counts) {
     if (kind === kinds.audit || kind === kinds.deletion) continue;
     const isMessage = part !== '' && /^[^\0]*\0[mdgz]/.test(part);
     if (part === '') usage.bytes += bytes;
     if (isMessage) usage.messages += entries;
+    if (part === '' && kind === kinds.task) usage.tasks += entries;
     if (isMessage || (part === '' && !onlyBytes.has(kind))) usage.entries += entries;
   }
   return usage;

@@ -1,5 +1,12 @@
 /** Runs scripts in this thread, as they are: for tests of what stands around them. No script of a stranger may get here. */
-import type { ScriptFault, ScriptNeeds, ScriptOutcome, ScriptPool, ScriptRun } from '../../src/scripts/script-run.ts';
+import {
+  noDefaultExport,
+  type ScriptFault,
+  type ScriptNeeds,
+  type ScriptOutcome,
+  type ScriptPool,
+  type ScriptRun,
+} from '../../src/scripts/script-run.ts';
 
 type Tx = ReturnType<typeof txOf>;
 type Main = (tx: Tx, args: unknown) => unknown;
@@ -19,15 +26,21 @@ class Refused extends Error {
 export interface FakePoolOptions {
   /** Called before each run. */
   readonly before?: (run: ScriptRun) => Promise<void> | void;
+  /** CPU time of a compilation. */
+  readonly checkCpuMs?: number;
   /** Instead of a run. */
   readonly outcome?: (run: ScriptRun) => ScriptOutcome | undefined;
 }
 
-export function fakeScriptPool({ before, outcome }: FakePoolOptions = {}): ScriptPool & { readonly runs: ScriptRun[] } {
+export function fakeScriptPool({
+  before,
+  outcome,
+  checkCpuMs = 0,
+}: FakePoolOptions = {}): ScriptPool & { readonly runs: ScriptRun[] } {
   const runs: ScriptRun[] = [];
   return {
     runs,
-    check: (source) => Promise.resolve(compile(source).fault),
+    check: (source) => Promise.resolve({ fault: compile(source).fault, cpuMs: checkCpuMs, killed: false }),
     async run(run) {
       runs.push(run);
       await before?.(run);
@@ -41,7 +54,7 @@ function compile(source: string): { main?: Main; fault?: ScriptFault } {
   try {
     // oxlint-disable-next-line typescript/no-implied-eval -- that is what it is for
     const main = new Function(`return (${source.replace(/export default/, '').replace(/;\s*$/, '')}\n)`)() as Main;
-    return typeof main === 'function' ? { main } : { fault: { name: 'SyntaxError', message: 'no default export' } };
+    return typeof main === 'function' ? { main } : { fault: { name: 'SyntaxError', message: noDefaultExport } };
   } catch (error) {
     return { fault: { name: 'SyntaxError', message: (error as Error).message, line: 1, column: 1 } };
   }

@@ -117,7 +117,10 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
   });
   const shardIds = checkpoints.map((_, index) => shardId(index));
-  const apart = shards === 1 ? undefined : journalApart(writer, { revisions, space, queue, shardIds, routers });
+  /** Routers that wait to be told what is durable. */
+  const awaiting = new Set<number>();
+  const apart =
+    shards === 1 ? undefined : journalApart(writer, { revisions, space, queue, shardIds, routers, awaiting });
   const local = new LocalJournal(writer);
   const journalOf = (shard: ShardId): Journal => apart?.journals[shard] ?? local;
 
@@ -176,7 +179,13 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
         cancels[shard] = after(delayMs, () => actor.turn());
       },
       askForEpoch: () => defer(() => actors[counting]!.epochs.take((epoch) => defer(() => actor.epochs.add(epoch)))),
-      ...(apart === undefined && { announce: { routers, onDurable: (listener) => local.onDurable(listener) } }),
+      ...(apart === undefined && {
+        announce: {
+          routers,
+          awaits: (router) => awaiting.has(router),
+          onDurable: (listener) => local.onDurable(listener),
+        },
+      }),
     });
     actors[shard] = actor;
     // Messages that arrive before the turn begins are part of it.
@@ -205,6 +214,7 @@ export async function startInProcess(options: InProcessOptions): Promise<InProce
       index,
       links: row,
       durable: () => revisions.durable(),
+      awaitDurable: (awaits) => void (awaits ? awaiting.add(index) : awaiting.delete(index)),
       limits,
       counts,
       prefixWatches,
@@ -237,10 +247,14 @@ interface JournalApartOptions {
   readonly queue: MakeQueue;
   readonly shardIds: readonly ShardId[];
   readonly routers: number;
+  readonly awaiting: ReadonlySet<number>;
 }
 
 /** The journal as if it had a thread of its own, joined by queues. */
-function journalApart(writer: JournalWriter, { revisions, space, queue, shardIds, routers }: JournalApartOptions) {
+function journalApart(
+  writer: JournalWriter,
+  { revisions, space, queue, shardIds, routers, awaiting }: JournalApartOptions,
+) {
   const turns = queue<() => void>('journal', (run) => run());
   const listeners: ((durable: DurableMessage['durable']) => void)[] = [];
   const toRouters = Array.from({ length: routers }, (_, router) =>
@@ -253,7 +267,7 @@ function journalApart(writer: JournalWriter, { revisions, space, queue, shardIds
     receive: [],
     durable: () => revisions.durable(),
     tellRouters: (durable) => {
-      for (const tell of toRouters) tell({ kind: 'durable', durable });
+      for (const router of awaiting) toRouters[router]!({ kind: 'durable', durable });
     },
     tellShard: (shard, durable) => toShards[shard]!({ kind: 'durable', durable }),
     defer: turns,

@@ -127,13 +127,14 @@ const notCounted: ReadonlySet<number> = new Set([kinds.queue, kinds.idempotency,
 
 /** Counts what an account has, by looking at each of its entries. */
 export function amountsOf(all: Iterable<LocatedEntry>, account: AccountId): Amounts {
-  const amounts = { bytes: 0, entries: 0, messages: 0 };
+  const amounts = { bytes: 0, entries: 0, messages: 0, tasks: 0 };
   for (const located of all) {
     if (located.account !== account || isNote(located.kind)) continue;
     const { kind, key, entry } = located;
     const isMessage = kind === kinds.queue && /^[^\0]*\0[mdgz]/.test(key);
     amounts.bytes += 1 + account.length + 1 + Buffer.byteLength(key) + 12 + Buffer.byteLength(entry.value);
     if (isMessage) amounts.messages += 1;
+    if (kind === kinds.task) amounts.tasks += 1;
     if (isMessage || !notCounted.has(kind)) amounts.entries += 1;
   }
   return amounts;

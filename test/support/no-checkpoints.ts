@@ -11,7 +11,7 @@ export const noCheckpoints: CheckpointSchedule = {
   stats: () => ({
     memtableEntries: 0,
     memtableBytes: 0,
-    stored: { bytes: 0, entries: 0, messages: 0 },
+    stored: { bytes: 0, entries: 0, messages: 0, tasks: 0 },
     checkpoints: 0,
     checkpointSeconds: { bounds: [], counts: [0], sum: 0, count: 0 },
     watermark: revision(0),

@@ -166,6 +166,7 @@ export class RouterUnderTest {
           onMessage: (listener) => (this.#arrive[index]![shard] = listener),
         })),
         durable: () => this.#revisions.durable(),
+        awaitDurable: () => {},
         limits,
         counts,
         prefixWatches: new PrefixWatches({

@@ -1,5 +1,6 @@
 /** Shards and routers as in `RouterUnderTest`, and a dispatcher of tasks on a router of its own. */
-import { TaskDispatcher } from '../../src/dispatcher/task-dispatcher.ts';
+import { TaskDispatcher, type TaskDispatcherOptions } from '../../src/dispatcher/task-dispatcher.ts';
+import type { TaskCounts } from '../../src/dispatcher/task-counts.ts';
 import { Fences } from '../../src/protocol/epochs.ts';
 import type { AccountId } from '../../src/protocol/ids.ts';
 import { lockDurMsMax } from '../../src/shared/limits.ts';
@@ -16,6 +17,8 @@ export interface TasksTestOptions extends Omit<RouterTestOptions, 'routers'> {
   readonly startsLater?: true;
   readonly parallel?: number;
   readonly epoch?: number;
+  readonly counts?: TaskCounts;
+  readonly most?: NonNullable<TaskDispatcherOptions['most']>;
   /** How scripts are run; absent: they are not. */
   readonly scripts?: FakePoolOptions;
 }
@@ -39,6 +42,8 @@ export class TasksUnderTest extends RouterUnderTest {
       wall: () => this.now,
       sink: this.sink,
       fences,
+      ...(options.most !== undefined && { most: options.most }),
+      ...(options.counts !== undefined && { counts: options.counts }),
       newSecret: () => `whsec_${Buffer.from(`secret ${(secrets += 1)}`).toString('base64')}`,
       parallel: options.parallel ?? taskRunsMax,
       accountParallel: accountTaskRunsMax,

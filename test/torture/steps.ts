@@ -39,6 +39,12 @@ export const steps = {
     run: () => testFile('test/sim/simulator.test.ts', { DRAGONLOCK_SIM_SEEDS: '1000' }),
     once: true,
   },
+  'simulator-tasks': {
+    seeds: 100,
+    run: (seed) =>
+      testFile('test/sim/tasks/tasks.test.ts', { DRAGONLOCK_SEED: String(seed), DRAGONLOCK_SIM_SEEDS: '100' }),
+    counts: { 'simulator seeds': 'runs' },
+  },
   'crash-points': {
     seeds: 100,
     run: (seed) => sim('sweep', seed, 100, '--cuts', '1', '--recoveries', '1'),
@@ -75,6 +81,11 @@ export const steps = {
     counts: { 'searched histories': 'searched', 'witness-checked operations': 'compared' },
   },
   bank: { seeds: 1, run: (seed) => crash('bank', seed, { DRAGONLOCK_CRASH_ROUNDS: '5' }) },
+  'tasks-and-scripts': {
+    seeds: 1,
+    run: (seed) => crash('tasks-and-scripts', seed, { DRAGONLOCK_CRASH_ROUNDS: '6' }),
+    counts: { 'kill -9 rounds': 'effective' },
+  },
   hostile: {
     seeds: 1,
     run: () => ({ argv: ['--test', 'test/hostile/hostile.test.ts'], env: { DRAGONLOCK_LOAD_SCALE: 'full' } }),

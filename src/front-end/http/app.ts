@@ -22,6 +22,7 @@ import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
 import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
 import { AccountCounts } from '../../router/account-counts.ts';
+import { SharedTaskCounts } from '../task-metrics.ts';
 import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from '../shared-counters.ts';
 import type { QueryText } from './parse/query.ts';
 import { TokenTable } from '../access.ts';
@@ -78,6 +79,7 @@ export interface AppOptions {
     | 'reload'
     | 'scriptBudgets'
     | 'scriptCounts'
+    | 'taskCounts'
   >;
   /** Of this thread, if it counts already. */
   readonly accounts?: AccountCounts;
@@ -213,6 +215,7 @@ export function frontEndContext(options: AppOptions): RouteContext {
     clock: counters.clock,
     lostLogLines,
     reload: new ReloadCell(counters.reload),
+    taskCounts: new SharedTaskCounts(counters.taskCounts),
     dataDirectory: options.config.data_dir,
     busy: new BusyAccounts(now ?? processMs),
     requestLog: new RequestLog({

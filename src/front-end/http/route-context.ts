@@ -12,6 +12,7 @@ import type { TokenTable } from '../access.ts';
 import type { Machines } from '../machines.ts';
 import type { InForce } from '../in-force.ts';
 import type { ReloadCell } from '../reload-cell.ts';
+import type { SharedTaskCounts } from '../task-metrics.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import type { ScriptExecutor } from '../../scripts/executor.ts';
 import type { RequestTurns } from './request-turns.ts';
@@ -51,6 +52,8 @@ export interface RouteContext extends ReplyContext {
   readonly clock: SharedArrayBuffer;
   readonly lostLogLines: SharedCount;
   readonly reload: ReloadCell;
+  /** What the dispatcher counts. */
+  readonly taskCounts: SharedTaskCounts;
   readonly dataDirectory: string;
   readonly inForce: InForce;
   /** Absent: no backups are made. */

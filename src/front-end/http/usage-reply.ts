@@ -1,5 +1,6 @@
 /** Adds to what shards say of an account's usage what front ends know: who waits and watches, and the limits. */
 import type { AccountId } from '../../protocol/ids.ts';
+import type { Amounts } from '../../protocol/quotas.ts';
 import type { usageLimits } from '../../protocol/operations/usage.ts';
 import { isFailure, type Reply } from '../../protocol/replies.ts';
 import type { ReplySink } from '../../router/dispatcher.ts';
@@ -41,7 +42,7 @@ export class UsageReply implements ReplySink {
     const use = accounts.use(this.#account);
     const quota = quotas.of(this.#account);
     /** As in config.yml: 0 is no limit. */
-    const most = (name: 'bytes' | 'entries' | 'messages'): number => {
+    const most = (name: keyof Amounts): number => {
       const max = quota?.[name] ?? Infinity;
       return max === Infinity ? 0 : max;
     };
@@ -49,6 +50,7 @@ export class UsageReply implements ReplySink {
       Bytes: most('bytes'),
       Entries: most('entries'),
       Messages: most('messages'),
+      Tasks: most('tasks'),
       Waiters: use.limit('waiters', limits.account_waiters_max),
       Watchers: use.limit('watchers', limits.account_watchers_max),
       RequestsPerSecond: rateLimiter.rateOf(this.#account),

@@ -13,6 +13,7 @@ import type { Reply } from '../../protocol/replies.ts';
 import type { Cancelable } from '../../router/dispatcher.ts';
 import type { Access } from '../access.ts';
 import type { RouteContext } from '../http/route-context.ts';
+import type { TurnEnd } from '../turn-end.ts';
 import type { Channels } from './channels.ts';
 import type { KeyNotifications } from './key-notifications.ts';
 import type { ScanCursors } from './scan-cursors.ts';
@@ -173,6 +174,8 @@ export interface RespContext
   readonly commands: ReadonlyMap<string, RespCommandSpec>;
   readonly clients: ReadonlySet<RespClient>;
   readonly cursors: ScanCursors;
+  /** Where the connections of this door write. */
+  readonly turnEnd: TurnEnd;
   readonly channels: Channels;
   readonly keyNotifications: KeyNotifications;
   readonly scripts: ScriptRunner;

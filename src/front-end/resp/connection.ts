@@ -65,6 +65,7 @@ export class RespConnection implements ClientConnection, ReplyOrder {
       unread: context.unread,
       bytesMax: context.unreadBytesMax,
       account: () => this.client.owner,
+      turnEnd: context.turnEnd,
       onFree: () => this.#schedule(),
       sliceSoon: (write) => setImmediate(() => context.turns.run(this.client.owner, write)),
     });

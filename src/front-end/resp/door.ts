@@ -14,6 +14,7 @@ import { commandTable } from './command-table.ts';
 import { Channels } from './channels.ts';
 import { KeyNotifications } from './key-notifications.ts';
 import type { RespClient, RespContext } from './command.ts';
+import { TurnEnd } from '../turn-end.ts';
 import { RespConnection } from './connection.ts';
 import { ScanCursors } from './scan-cursors.ts';
 import { Scripts } from './scripts/scripts.ts';
@@ -59,6 +60,7 @@ export class RespDoor {
       commands: commandTable,
       clients: this.#clients,
       cursors: new ScanCursors(cursors),
+      turnEnd: new TurnEnd(),
       unreadBytesMax: config.limits.unread_bytes_max / config.http.threads,
       loginMsMax: config.http.header_timeout_ms,
       port: () => this.port,

@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import { systemAfter } from '../../shared/clock.ts';
 import { sliceChars, Slices } from '../slices.ts';
+import type { TurnEnd, TurnWriter } from '../turn-end.ts';
 import type { UnreadOwner, UnreadReplies } from '../http/sockets/unread-replies.ts';
 
 const lingerMs = 1000;
@@ -18,11 +19,12 @@ export interface OutputOptions {
   readonly account: () => string | undefined;
   /** The client reads again, or all is written. */
   readonly onFree: () => void;
+  readonly turnEnd: TurnEnd;
   /** Calls `write` in a later turn of the event loop, when it is the turn of the client's account. */
   readonly sliceSoon: (write: () => void) => void;
 }
 
-export class Output implements UnreadOwner {
+export class Output implements UnreadOwner, TurnWriter {
   readonly #options: OutputOptions;
   #text = '';
   /** To be written before that, slice by slice. */
@@ -68,7 +70,12 @@ export class Output implements UnreadOwner {
     if (this.#large.chars > 0) this.#lag();
     if (this.#flushing) return;
     this.#flushing = true;
-    process.nextTick(() => this.#flush());
+    this.#options.turnEnd.add(this);
+  }
+
+  /** Writes what has been given to `write`, or begins to. */
+  flush(): void {
+    this.#flush();
   }
 
   /** Closes the connection once all is written. */

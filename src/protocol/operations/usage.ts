@@ -35,6 +35,7 @@ export const usageLimits = {
   Bytes: true,
   Entries: true,
   Messages: true,
+  Tasks: true,
   Waiters: true,
   Watchers: true,
   RequestsPerSecond: true,

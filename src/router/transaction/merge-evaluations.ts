@@ -49,7 +49,9 @@ function mergeAll(parts: readonly Evaluation[]): Evaluation {
 function mergeGrowth(parts: readonly Amounts[]): Pick<Evaluation, 'growth'> {
   if (parts.length === 0) return {};
   const sum = (name: keyof Amounts): number => parts.reduce((total, part) => total + part[name], 0);
-  return { growth: { bytes: sum('bytes'), entries: sum('entries'), messages: sum('messages') } };
+  return {
+    growth: { bytes: sum('bytes'), entries: sum('entries'), messages: sum('messages'), tasks: sum('tasks') },
+  };
 }
 
 function mergeResults(parts: readonly Results[]): Results {

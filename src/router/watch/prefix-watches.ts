@@ -11,8 +11,7 @@
  * (history-turns.ts); a stream whose client does not take more gives its place and its tail back until it does.
  */
 import { failure, type Failure } from '../../protocol/errors.ts';
-import { type AccountId, type Revision, revision } from '../../protocol/ids.ts';
-import { decodeRecord, peekAccount, peekRecord, type RecordChunk } from '../../protocol/record.ts';
+import { type Revision, revision } from '../../protocol/ids.ts';
 import { failureReply, type Reply } from '../../protocol/replies.ts';
 import type { JournalSource, JournalTail } from '../../protocol/journal.ts';
 import type { After } from '../../shared/clock.ts';
@@ -20,9 +19,10 @@ import type { Limits } from '../../shared/limits.ts';
 import type { ReplySink, Cancelable, PrefixWatch, StreamSink } from '../dispatcher.ts';
 import { historyReaderBytes } from '../memory-costs.ts';
 import type { RouterCounts } from '../router-counts.ts';
+import { hand } from './hand-out.ts';
 import { busyReply, compactedReply, damagedReply, type AfterRestore } from './history-replies.ts';
 import { HistoryTurns } from './history-turns.ts';
-import { EventTexts, PollReader, StreamReader, type PrefixReader } from './prefix-readers.ts';
+import { PollReader, StreamReader, type PrefixReader } from './prefix-readers.ts';
 import { watchBytes, WatchLoads, type WatchCounts, type WatchLoad } from './watch-loads.ts';
 
 export interface PrefixWatchesOptions extends AfterRestore {
@@ -103,6 +103,10 @@ export class PrefixWatches {
     if (this.#live === undefined || this.#pumping) return;
     this.#pumping = true;
     this.#options.defer(() => this.#pump());
+  }
+
+  get size(): number {
+    return this.#loadOf.size;
   }
 
   /** All that are open. */
@@ -272,29 +276,3 @@ export class PrefixWatches {
 const none: readonly PrefixReader[] = [];
 /** Between two attempts to read on when there are too many files open. */
 const busyRetryMs = 100;
-
-/**
- * Passes each commit of a chunk to the readers of its account. Readers of one prefix share a list of its events, and
- * all readers the texts. @param stop called after each commit that was passed on; true: the rest is not wanted
- */
-function hand(
-  chunk: RecordChunk & { readonly bytes: Buffer },
-  pace: 'live' | 'history',
-  readersOf: (account: AccountId) => Iterable<PrefixReader>,
-  stop: () => boolean = () => false,
-): void {
-  for (let at = 0; at < chunk.bytes.length; at += peekRecord(chunk.bytes, at).length) {
-    const readers = [...readersOf(peekAccount(chunk.bytes, at))];
-    if (readers.length === 0) continue;
-    const record = decodeRecord(chunk.bytes, at);
-    const texts = new EventTexts(record);
-    const byPrefix = new Map<string, readonly string[]>();
-    for (const reader of readers) {
-      if (record.rev <= reader.position) continue;
-      const events = byPrefix.get(reader.prefix) ?? texts.under(reader.prefix);
-      byPrefix.set(reader.prefix, events);
-      if (events.length > 0) reader.commit(record.rev, events, pace);
-    }
-    if (stop()) return;
-  }
-}

@@ -10,6 +10,7 @@ import { EvalFlags, Intrinsics, JSException, QuickJS, type JSValueHandle } from 
 import { assert } from '../../shared/assert.ts';
 import { scriptMemoryBytesMax, scriptStackBytesMax } from '../script-limits.ts';
 import { prelude, preludeName } from './prelude.ts';
+import { noDefaultExport } from '../script-run.ts';
 import { quickJsModule } from './quickjs-module.ts';
 
 /** What the script's side asks of the run under way. */
@@ -213,9 +214,7 @@ function allowed(from: string, name: string, slot: Slot): string {
 
 /** The words of QuickJS for a module without a default export, in the words of those who write it. */
 function missing(message: string): string {
-  return message.includes("Could not find export 'default'")
-    ? 'The script has no default export; expected export default (tx, args) => …'
-    : message;
+  return message.includes("Could not find export 'default'") ? noDefaultExport : message;
 }
 
 function loaded(name: string, source: string): string {

@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import { FairQueue } from '../../shared/fair-queue.ts';
-import type { ScriptFault, ScriptOutcome, ScriptPool, ScriptRun } from '../script-run.ts';
+import type { CheckedScript, ScriptOutcome, ScriptPool, ScriptRun } from '../script-run.ts';
 import { ScriptCells } from './script-cells.ts';
 import { silentMsMax, type ScriptConnection } from './script-threads.ts';
 import type { FromScriptThread, ScriptThreadLink, StartScripts, ToScriptThread } from './script-messages.ts';
@@ -62,10 +62,11 @@ export class ScriptClient implements ScriptPool {
     return answer?.kind === 'ran' ? answer.outcome : { kind: 'killed', cpuMs: silentMsMax };
   }
 
-  async check(source: string): Promise<ScriptFault | undefined> {
-    const answer = await this.#ask('', '', (id) => ({ kind: 'check', id, source }));
-    if (answer?.kind === 'checked') return answer.fault;
-    return { name: 'InternalError', message: 'The script takes too long to compile' };
+  async check(source: string, account: string): Promise<CheckedScript> {
+    const answer = await this.#ask(account, '', (id) => ({ kind: 'check', id, source }));
+    if (answer?.kind === 'checked') return { fault: answer.fault, cpuMs: answer.cpuMs, killed: false };
+    const fault = { name: 'InternalError', message: 'The script takes too long to compile' };
+    return { fault, cpuMs: silentMsMax, killed: true };
   }
 
   async close(): Promise<void> {

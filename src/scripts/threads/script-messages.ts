@@ -45,4 +45,4 @@ export type FromScriptThread =
   | { readonly kind: 'ran'; readonly id: number; readonly outcome: ScriptOutcome }
   /** The thread does not know the script: the run has to come with its source. */
   | { readonly kind: 'unknown'; readonly id: number }
-  | { readonly kind: 'checked'; readonly id: number; readonly fault: ScriptFault | undefined };
+  | { readonly kind: 'checked'; readonly id: number; readonly fault: ScriptFault | undefined; readonly cpuMs: number };

@@ -5,6 +5,7 @@
  */
 import { threadId } from 'node:worker_threads';
 import { lowerThreadPriority } from '../../shared/thread-priority.ts';
+import { cpuMs } from '../machine/cpu-time.ts';
 import { ScriptMachine } from '../machine/script-machine.ts';
 import { ScriptCells } from './script-cells.ts';
 import type { FromScriptThread, ScriptClientLink, ScriptThreadTask, ToScriptThread } from './script-messages.ts';
@@ -32,7 +33,11 @@ export default function serveScripts({ port, cells: memory }: ScriptThreadTask):
 
 async function answerTo(message: ToScriptThread, machine: ScriptMachine): Promise<FromScriptThread> {
   const { id } = message;
-  if (message.kind === 'check') return { kind: 'checked', id, fault: await machine.check(message.source) };
+  if (message.kind === 'check') {
+    const before = cpuMs();
+    const fault = await machine.check(message.source);
+    return { kind: 'checked', id, fault, cpuMs: cpuMs() - before };
+  }
   const outcome = await machine.run(message.run);
   return outcome === undefined ? { kind: 'unknown', id } : { kind: 'ran', id, outcome };
 }

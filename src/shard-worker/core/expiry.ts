@@ -35,6 +35,9 @@ import type { TimerKind } from './state/timers.ts';
 import type { Turn } from './state/turn.ts';
 import { WriteSet } from './state/write-set.ts';
 
+/** A part of a queue takes as long to end as so many keys: a lease of a group reads what the group has. */
+const workOfPart = 4;
+
 /** A wait that has run out while a transaction holds its lock is looked at again this soon. */
 const heldRetryMs = 5;
 
@@ -52,10 +55,12 @@ export function expireEntries(turn: Turn): boolean {
   }
   let looked = 0;
   let held = 0;
+  let work = 0;
   const byAccount = new Map<AccountId, Ending>();
   const budget: ExpiryBudget = { sweeps: sweptPerTurn, bytes: expiryTurnBytesMax };
   for (const located of state.entries.due(now, expiryBatchMax)) {
     const { account, key } = located;
+    if (work >= expiryBatchMax) break;
     looked += 1;
     if (located.kind === kinds.deletion) {
       // After a start, this is how a shard learns of it.
@@ -66,6 +71,7 @@ export function expireEntries(turn: Turn): boolean {
       held += 1;
       continue;
     }
+    work += located.kind === kinds.queue ? workOfPart : 1;
     let ending = byAccount.get(account);
     if (ending === undefined) byAccount.set(account, (ending = { effects: [], parts: new WriteSet(), bytes: 0 }));
     if (state.deletions.size > 0 && state.deletions.has(account)) {
@@ -91,7 +97,7 @@ export function expireEntries(turn: Turn): boolean {
   if (looked > 0 && held === looked) return false;
   // The marks of accounts that are being deleted stay due.
   const isLeft = held === 0 && state.deletions.size === 0 && state.entries.nextDeadline() <= now;
-  return looked === expiryBatchMax || isLeft;
+  return looked === expiryBatchMax || work >= expiryBatchMax || isLeft;
 }
 
 /**

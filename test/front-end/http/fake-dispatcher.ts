@@ -116,7 +116,7 @@ const stats: ServerStats = {
       watchedKeys: 2,
       memtableEntries: 9,
       memtableBytes: 999,
-      stored: { bytes: 30, entries: 1, messages: 0 },
+      stored: { bytes: 30, entries: 1, messages: 0, tasks: 0 },
       checkpoints: 1,
       checkpointSeconds: histogram,
       turnSeconds: histogram,

@@ -5,6 +5,7 @@ import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { setImmediate as immediately } from 'node:timers/promises';
 import { Output, type OutputOptions } from '../../../src/front-end/resp/output.ts';
+import { TurnEnd } from '../../../src/front-end/turn-end.ts';
 import { sliceChars } from '../../../src/front-end/slices.ts';
 import { UnreadReplies } from '../../../src/front-end/http/sockets/unread-replies.ts';
 
@@ -29,6 +30,7 @@ function outputTo(socket: net.Socket, options: Partial<OutputOptions> = {}): Out
     unread: new UnreadReplies({ bytesMax: 2 ** 30, stallMs: 60_000 }),
     bytesMax: 2 ** 30,
     account: () => 'a',
+    turnEnd: new TurnEnd(),
     onFree: () => {},
     sliceSoon: (run) => setImmediate(run),
     ...options,

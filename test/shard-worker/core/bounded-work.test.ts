@@ -7,6 +7,7 @@ import { expiryBatchMax } from '../../../src/shared/limits.ts';
 import { apply, passTime } from '../../../src/shard-worker/core/apply.ts';
 import { acme, batch, get, kvList, lock, mlock, set, unlock } from '../../support/commands.ts';
 import { Asked, CoreUnderTest } from '../../support/core-under-test.ts';
+import { message, send, take, taken } from '../../support/queue-commands.ts';
 
 test('a freed lock whose waiters all fail runs a bounded number of them in one command, and then the others', () => {
   const core = new CoreUnderTest();
@@ -46,6 +47,25 @@ test('more waits than one turn ends are all ended, over several turns', () => {
   const left: number[] = [];
   for (let more = true; more; left.push(waiting.filter(({ waits }) => waits).length)) more = turn();
   assert.deepEqual(left, [expiryBatchMax + 20, 20, 0]);
+});
+
+test('leases of groups that all end at once end a few in each turn, and nobody gets one twice', () => {
+  const core = new CoreUnderTest();
+  const count = 300;
+  core.ok(send(...Array.from({ length: count }, (_, i) => message(i, { group: `g${i}` }))));
+  core.ok(take({ max: count, durMs: 1000 }));
+  core.jump(1000);
+  const out = (): number => {
+    const rows = core.entries.range(kinds.queue, acme, 'q\0G');
+    return [...rows].filter(({ entry }) => entry.value.startsWith('f')).length;
+  };
+  const turn = (): boolean => passTime({ state: core.state, now: core.now, out: core });
+  for (let more = true, before = count; more; before = out()) {
+    more = turn();
+    assert.ok(before - out() <= expiryBatchMax / 4, `${before - out()} have ended in one turn`);
+  }
+  assert.equal(out(), 0);
+  assert.equal(taken(core.ok(take({ max: count }))).length, count);
 });
 
 test('a lock is granted when its lease ends, though a million keys of another account are due before it', () => {

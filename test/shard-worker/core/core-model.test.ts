@@ -73,7 +73,12 @@ test('over a quota of entries or messages the core refuses what adds, and nothin
 
 function runHistory(history: History, quota: Quota = { entries: 0, messages: 0 }): Set<string> {
   const { entries, messages } = quota;
-  const limits = { account_bytes_max: 0, account_entries_max: entries, account_messages_max: messages };
+  const limits = {
+    account_bytes_max: 0,
+    account_entries_max: entries,
+    account_messages_max: messages,
+    account_tasks_max: 0,
+  };
   const core = new CoreUnderTest({ entries: new MapEntries(new Quotas(limits)) });
   const comparison = new Comparison(startOfTime, 1, false, quota);
   const { model } = comparison;

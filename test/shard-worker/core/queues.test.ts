@@ -382,6 +382,23 @@ describe('groups', () => {
       assert.deepEqual(datas(takeFrom(core, { max: 10 })), behind === undefined ? [] : [2]);
     }
   });
+
+  test('the head of a group is out once, however many behind it are too old', () => {
+    for (const groupMax of [1, 10]) {
+      const core = new CoreUnderTest();
+      core.ok(send(message('head', { group: 'g' })));
+      core.ok(send(...Array.from({ length: 150 }, () => message('old', { group: 'g', ttlMs: 1000 }))));
+      core.ok(send(message('next', { group: 'g' })));
+      for (let i = 0; i < expiryBatchMax; i += 1) core.ok(batch({ set: [{ key: `k${i}`, value: '1', ttlMs: 500 }] }));
+      core.jump(1000);
+      const first = takeFrom(core, { max: 10, groupMax });
+      assert.deepEqual(datas(first), ['head']);
+      assert.deepEqual(takeFrom(core, { max: 10, groupMax }), []);
+      core.advance(1000);
+      core.ok(ack(...first));
+      assert.deepEqual(datas(takeFrom(core, { max: 10, groupMax })), ['next']);
+    }
+  });
 });
 
 describe('what is enqueued once', () => {

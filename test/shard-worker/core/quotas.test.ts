@@ -8,7 +8,7 @@ import { CoreUnderTest } from '../../support/core-under-test.ts';
 import { MapEntries } from '../../support/map-entries.ts';
 import { ack, change, message, nack, send, take, taken, type Taken } from '../../support/queue-commands.ts';
 
-const none = { account_bytes_max: 0, account_entries_max: 0, account_messages_max: 0 };
+const none = { account_bytes_max: 0, account_entries_max: 0, account_messages_max: 0, account_tasks_max: 0 };
 
 /** With a lock that is held, a message that is out and one that is not, and nothing more that may be added. */
 function full() {

@@ -1,6 +1,6 @@
 /**
- * What the contract model says nothing of when it explains an answer after the fact: queues. A queue is one thing to
- * the model and many entries to the log, and its times would have to be exact. So checkers take queues out of an
+ * What the contract model says nothing of when it explains an answer after the fact: queues and tasks. A queue is one
+ * thing to the model and many entries to the log, and its times would have to be exact; so would those of tasks. So checkers take queues out of an
  * operation, its answer and the log, compare the rest with the model, and give the queues to `queue-ledger.ts`. What is
  * only about locks that several hold is left out in the same way, for `share-ledger.ts`, and an account that is deleted and
  * loaded as a whole, for `account-ledger.ts`.
@@ -13,13 +13,14 @@ import { isOfWholeAccount, wholeAccount } from '../generators/whole-account.ts';
 import type { LogRecord } from './commit-log.ts';
 import type { Operation } from './history.ts';
 
-const parts = ['ack', 'nack', 'extend', 'dequeue', 'enqueue', 'queueChange'] as const;
-const members = ['Ack', 'Nack', 'Extend', 'Dequeue', 'Enqueue'] as const;
+const ofQueues = ['ack', 'nack', 'extend', 'dequeue', 'enqueue', 'queueChange'] as const;
+const ofTasks = ['tasks', 'taskCancel', 'taskChange', 'taskSetting'] as const;
+const members = ['Ack', 'Nack', 'Extend', 'Dequeue', 'Enqueue', 'TaskCancel', 'Tasks'] as const;
 
-/** Whether it says anything of a queue. */
+/** Whether it says anything of a queue, or of a task. */
 export function isOfQueues(call: Command): boolean {
-  if (call.kind !== 'batch') return call.kind.startsWith('queue.');
-  return parts.some((part) => call[part] !== undefined);
+  if (call.kind !== 'batch') return /^(queue|task|flow)\./.test(call.kind);
+  return [...ofQueues, ...ofTasks].some((part) => call[part] !== undefined);
 }
 
 /** Whether it says nothing of anything else. Of locks that several hold, and of an account that is deleted, too. */
@@ -33,7 +34,8 @@ const emptyBatch = ['kind', 'account', 'format'].length;
 
 function rest(batch: Batch): Batch {
   const { ack: _a, nack: _n, extend: _e, dequeue: _d, enqueue: _q, queueChange: _c, ...others } = batch;
-  return others;
+  const { tasks: _t, taskCancel: _tc, taskChange: _th, taskSetting: _ts, ...left } = others;
+  return left;
 }
 
 /** The operation as if it had said nothing of queues. */
@@ -70,6 +72,7 @@ function isQueueField(field: string): boolean {
 export function recordWithoutQueues<Logged extends Pick<LogRecord, 'effects' | 'account'>>(record: Logged): Logged {
   if (record.account === wholeAccount) return { ...record, effects: [] };
   const effects = record.effects.filter(({ kind, key }) => {
+    if (kind === kinds.task || kind === kinds.taskState || kind === kinds.taskSetting) return false;
     return kind !== kinds.queue && kind !== kinds.share && !(kind === kinds.lock && isSharedName(key));
   });
   return effects.length === record.effects.length ? record : { ...record, effects };

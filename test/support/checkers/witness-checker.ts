@@ -188,7 +188,9 @@ export function faultOf(operation: Operation, answer: Answer): string | undefine
 export function isCompared({ kind }: Operation['call'], { status, body }: Answer): boolean {
   if (kind === 'mutex.lock' || kind === 'mutex.unlock') return false;
   if (status === 200) return true;
-  const { Code = '' } = body;
+  const { Code = '', Failed } = body;
+  // What failed is of queues or tasks (without-queues.ts).
+  if (Failed?.length === 0) return false;
   // Who lost its place in the line to another with the same owner is told so without a holder.
   if (Code === 'not_locked') return body.Holder !== undefined;
   return says.has(Code) || saysOfIds.has(Code);

@@ -17,6 +17,7 @@ import { onSocketClose } from '../sockets/on-socket-close.ts';
 import type { RequestOrder } from '../sockets/request-order.ts';
 import type { HandOver } from '../../request-metrics.ts';
 import { LaneExchange } from './lane-exchange.ts';
+import type { TurnEnd } from '../../turn-end.ts';
 import { LaneReplies } from './lane-replies.ts';
 import type { LaneRequest } from './lane-request.ts';
 import type { ReplyTexts } from './reply-text.ts';
@@ -38,8 +39,7 @@ export interface ConnectionLane {
   readonly closing: boolean;
   /** Answers a connection that is broken. */
   readonly failed: (error: Error, socket: Socket) => void;
-  /** Calls `flush` after the event that is being handled. */
-  flushSoon(replies: LaneReplies): void;
+  readonly turnEnd: TurnEnd;
   /** Gives a socket to Node's server, with bytes that were read from it already. */
   handOver(socket: Socket, rest: Buffer): void;
   forget(connection: LaneConnection): void;
@@ -76,7 +76,7 @@ export class LaneConnection {
     this.replies = new LaneReplies(socket, {
       texts,
       unread: context.unread,
-      flushSoon: () => lane.flushSoon(this.replies),
+      turnEnd: lane.turnEnd,
       sliceSoon: (write) => setImmediate(() => context.turns.run(this.replies.disconnects.account ?? '', write)),
       onIdle: () => this.#onIdle(),
       closes: () => lane.closing && this.#reader.keptBytes === 0,

@@ -7,6 +7,7 @@
  */
 import type { Socket } from 'node:net';
 import { sliceChars, Slices } from '../../slices.ts';
+import type { TurnEnd, TurnWriter } from '../../turn-end.ts';
 import { Disconnects } from '../sockets/disconnects.ts';
 import { RequestOrder } from '../sockets/request-order.ts';
 import type { UnreadReplies } from '../sockets/unread-replies.ts';
@@ -16,8 +17,7 @@ import type { ReplyTexts, ReplyToWrite } from './reply-text.ts';
 export interface LaneRepliesOptions {
   readonly texts: ReplyTexts;
   readonly unread: UnreadReplies;
-  /** Has `flush` called after the event that is being handled. */
-  readonly flushSoon: () => void;
+  readonly turnEnd: TurnEnd;
   /** Calls `write` in a later turn of the event loop, when it is the turn of the connection's account. */
   readonly sliceSoon: (write: () => void) => void;
   /** No request is in flight, and all replies are written; some may be unread. */
@@ -29,7 +29,7 @@ export interface LaneRepliesOptions {
 /** Of a head, about. */
 const headBytes = 256;
 
-export class LaneReplies implements ReplyLine {
+export class LaneReplies implements ReplyLine, TurnWriter {
   readonly disconnects: Disconnects;
   readonly order: RequestOrder;
   readonly #socket: Socket;
@@ -93,7 +93,7 @@ export class LaneReplies implements ReplyLine {
     if (this.#large.chars > 0) this.#countUnread();
     if (this.#flushing) return;
     this.#flushing = true;
-    this.#options.flushSoon();
+    this.#options.turnEnd.add(this);
   }
 
   /** Writes the replies of this turn, or begins to. */

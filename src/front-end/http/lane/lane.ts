@@ -12,9 +12,9 @@ import { Server as TlsServer } from 'node:tls';
 import { assert } from '../../../shared/assert.ts';
 import { processMs, systemEvery } from '../../../shared/clock.ts';
 import type { Config } from '../../config-schema.ts';
+import { TurnEnd } from '../../turn-end.ts';
 import type { RouteContext } from '../route-context.ts';
 import { LaneConnection, type ConnectionLane } from './lane-connection.ts';
-import type { LaneReplies } from './lane-replies.ts';
 import type { LaneRoutes } from './lane-routes.ts';
 import type { ReaderOptions } from './request-reader.ts';
 import { ReplyTexts } from './reply-text.ts';
@@ -43,7 +43,7 @@ export class Lane implements ConnectionLane {
   closing = false;
   readonly #connections = new Set<LaneConnection>();
   readonly #listeners = new Map<object, (socket: Socket) => void>();
-  #toFlush: LaneReplies[] = [];
+  readonly turnEnd = new TurnEnd();
   readonly #endSweeps: () => void;
 
   constructor({ context, routes, http, failed }: LaneOptions) {
@@ -91,11 +91,6 @@ export class Lane implements ConnectionLane {
     return this.context.lifecycle.state() === 'serving' && !this.closing;
   }
 
-  flushSoon(replies: LaneReplies): void {
-    this.#toFlush.push(replies);
-    if (this.#toFlush.length === 1) process.nextTick(() => this.#flush());
-  }
-
   handOver(socket: Socket, rest: Buffer): void {
     const listener = this.#listeners.get((socket as AcceptedSocket).server);
     assert(listener !== undefined, 'the socket is of a server that the lane stands before');
@@ -117,12 +112,6 @@ export class Lane implements ConnectionLane {
     this.closing = true;
     this.#endSweeps();
     for (const connection of this.#connections) connection.close();
-  }
-
-  #flush(): void {
-    const all = this.#toFlush;
-    this.#toFlush = [];
-    for (const replies of all) replies.flush();
   }
 
   #sweep(): void {

@@ -4,7 +4,7 @@ import { failure } from '../../../protocol/errors.ts';
 import type { Batch } from '../../../protocol/operations/operations.ts';
 import { refuseField } from '../../../protocol/refusal.ts';
 import type { Cancelable } from '../../../router/dispatcher.ts';
-import { scriptFailed, type ScriptCallRequest } from '../../../scripts/script-call.ts';
+import type { ScriptCallRequest } from '../../../scripts/script-call.ts';
 import { requireScope } from '../../access.ts';
 import type { DataRequest, DataRoute } from '../data-request.ts';
 import {
@@ -56,11 +56,11 @@ export function storeScript(context: RouteContext, batch: Batch, exchange: Excha
   exchange.holdConnection();
   let asked: Cancelable | undefined;
   let cancelled = false;
-  const compiled = scripts.check(batch.script!.source!);
-  void compiled.then((fault) => {
+  const compiled = scripts.check(batch.account, batch.script!.source!);
+  void compiled.then((refused) => {
     if (cancelled) return;
-    if (fault === undefined) asked = dispatcher.request(batch, exchange);
-    else exchange.refuse(scriptFailed(fault));
+    if (refused === undefined) asked = dispatcher.request(batch, exchange);
+    else exchange.refuse(refused);
   });
   return {
     cancel: () => {

@@ -21,6 +21,7 @@ import {
   hasBytesOfQuota,
   isEntryOfQuota,
   isUsedUp,
+  noAmounts,
   type Amounts,
   type QuotaUse,
 } from '../../../protocol/quotas.ts';
@@ -45,15 +46,15 @@ export function quotaReply(state: ShardState, batch: Batch, evaluation: Evaluati
 export function lockQuotaReply(state: ShardState, account: AccountId): Reply | undefined {
   const use = state.entries.usageOf(account);
   if (use === undefined || !isUsedUp(use)) return undefined;
-  const refused = used(use, { bytes: 1, entries: 1, messages: 0 });
+  const refused = used(use, { ...noAmounts, bytes: 1, entries: 1 });
   return refused && failureReply(readRevision(state), refused);
 }
 
 function refusedBy(use: QuotaUse, batch: Batch, { pending, growth }: Required<Pick<Evaluation, 'pending' | 'growth'>>) {
   if (pending.some(({ grants }) => grants)) {
     // The name of the lock may have an entry, but what is held cannot be freed by anybody else.
-    const { bytes, entries, messages } = growth;
-    return used(use, { bytes: Math.max(bytes, 1), entries: Math.max(entries, 1), messages });
+    const { bytes, entries } = growth;
+    return used(use, { ...growth, bytes: Math.max(bytes, 1), entries: Math.max(entries, 1) });
   }
   if (!onlyFrees(batch)) return used(use, growth);
   if (batch.idempotency === undefined || growth.entries < 0) return undefined;
@@ -84,7 +85,7 @@ function onlyFrees(batch: Batch): boolean {
 
 /** Returns what an account has more of after these effects. */
 export function growthOf(entries: Entries, account: AccountId, pending: readonly PendingEffect[]): Amounts {
-  const growth = { bytes: 0, entries: 0, messages: 0 };
+  const growth = { ...noAmounts };
   for (const { kind, key, value, stores } of pending) {
     if (!hasBytesOfQuota(kind)) continue;
     const before = entries.get(kind, account, key);
@@ -94,6 +95,7 @@ export function growthOf(entries: Entries, account: AccountId, pending: readonly
     if (stores) growth.bytes += storedReplyBytes;
     const isMessage = kind === kinds.queue && isMessagePart(key);
     if (isMessage) growth.messages += change;
+    if (kind === kinds.task) growth.tasks += change;
     if (isMessage || isEntryOfQuota(kind)) growth.entries += change;
   }
   return growth;

@@ -173,13 +173,16 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
     if (view.hasLapsed(part)) {
       // It must not count as out with those around it. Of very many, the expiry ends the first.
       over += 1;
-      if (over > lapsedMax) return true;
+      if (over > lapsedMax) {
+        if (head === undefined) return true;
+        break;
+      }
       lastOver = place;
       dropMessage(view, messageOf({ ...placeOfText(place), priority: 0, group }, 'g'), true);
       continue;
     }
     const state = view.stateOf(place);
-    if (out >= operation.groupMax || (state?.state === 'w' && !view.hasLapsed(state))) break;
+    if (state?.state === 'w' && !view.hasLapsed(state)) break;
     if (!taking.hasRoomFor(part, rest.length + group.length)) {
       full = true;
       break;
@@ -190,6 +193,8 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
     out += 1;
     const id: MessageId = { ...placeOfText(place), priority: 0, group };
     deliver(taking, id, part, { attempts: attemptsAt(record.attempts, place) + 1, error: state?.error });
+    // The row behind it may cost a read of each layer.
+    if (out >= operation.groupMax) break;
   }
   if (head === undefined) {
     // Its expiry finds nothing any more, so what is left of the group leaves the line here.

@@ -134,7 +134,8 @@ export const taskCancelBehaviour: SectionBehaviour<'taskCancel'> = {
     if (before === undefined) return { version: 0 };
     evaluation.writeSet.put({ kind: kinds.task, key, till: 0 });
     if (find(evaluation, 'u', key) !== undefined) evaluation.writeSet.put({ kind: kinds.taskState, key, till: 0 });
-    return { version: before.version };
+    // Whoever cancels must see that it came too late. One that is dead has not run, and never will.
+    return { version: readStoredTask(before.value).ended?.how === 'done' ? 0 : before.version };
   },
   members: (answered) =>
     `"TaskCancel":[${answered.asked.taskCancel!.map((_, i) => `{${cancelMembers(answered, i)}}`).join(',')}],`,
