@@ -161,6 +161,8 @@ test('time comes from shared/clock.ts, randomness from the composition root', ()
   assertOnlyIn(/\bset(Timeout|Interval)\(/, [
     'src/journal/file/journal-options.ts',
     'src/shard-worker/shard-thread.ts',
+    // A database that is cut off never answers.
+    'src/cluster/pg-engine/connection.ts',
     'src/shared/clock.ts',
     'src/front-end/http/event-stream.ts',
     'src/front-end/front-end.ts',
@@ -199,6 +201,8 @@ test('files are touched in few places', () => {
     'src/shared/raw-output.ts',
     // The virtual machine, which is a file of its package.
     'src/scripts/machine/quickjs-module.ts',
+    // The certificate of the database.
+    'src/cluster/pg-engine/engine-url.ts',
     'src/storage/lmdb/lmdb-store.ts',
     'src/main/config/config.ts',
     'src/main/data-directory/data-directory-lock.ts',
@@ -293,7 +297,7 @@ test('nothing names a machine, a package host or an issue, and words are used fo
   // A client has a connection, a request and leases; what a fourth word would mean, nobody could say.
   const vague = new RegExp(['(?<!cluster/)\\bses', 'sions?\\b'].join(''), 'i');
   // A node has one over its engine: from a start, or a loss, to the next.
-  const ofNodes = /^(src|test)\/cluster\/|^docs\/decisions\/0090-|^test\/seeded-bugs\/bugs\.ts$/;
+  const ofNodes = /\bcluster\b|^docs\/decisions\/009[01]-|^test\/seeded-bugs\/bugs\.ts$/;
   const issue = /(^|[\s(])#\d+\b/;
   // Pictures have bytes of any sort.
   for (const file of tracked.filter((name) => !name.endsWith('.png'))) {

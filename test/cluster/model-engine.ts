@@ -263,10 +263,13 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       send({
         locks: [nodeLock(node)],
         check({ nodes }) {
-          const before = nodes.get(node)?.session;
-          return before === seen || before === session ? done : undefined;
+          const before = nodes.get(node);
+          const isAgain = before?.session === session;
+          return isAgain ? (before.dead ? undefined : done) : before?.session === seen ? done : undefined;
         },
-        effect: ({ nodes }) => void nodes.set(node, { session, beat: 0, dead: false }),
+        effect({ nodes }) {
+          if (nodes.get(node)?.session !== session) nodes.set(node, { session, beat: 0, dead: false });
+        },
       }),
     beat: (node, session) =>
       send({
