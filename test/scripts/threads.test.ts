@@ -49,7 +49,7 @@ test('nothing is loaded before there is something to run; then all front ends sh
 test('a source is checked in a thread, and what it says arrives with its place', async () => {
   const right = await second.check(good, 'acme');
   assert.equal(right.fault, undefined);
-  assert.ok(right.cpuMs > 0 && !right.killed);
+  assert.ok(right.cpuMs >= 0 && !right.killed);
   const { fault } = await second.check('export default (\n a b)', 'acme');
   assert.deepEqual([fault?.name, fault?.line, fault?.column], ['SyntaxError', 2, 4]);
 });
