@@ -192,8 +192,8 @@ test('slow requests and busy accounts are told, without keys', async (t) => {
   for (const by of ['requests', 'bytes', 'time']) {
     const { Top } = (await own.ok('GET', `/admin/top?by=${by}`)) as unknown as { Top: Record<string, unknown>[] };
     const busy = Top.find(({ Account }) => Account === 'busy');
-    // The slow one may have taken more time than all the others together.
-    if (by !== 'time') assert.equal(Top[0], busy);
+    // One request in 61 stands for as many. If the slow one does, it has more time and bytes than all the others.
+    if (by === 'requests') assert.equal(Top[0], busy);
     assert.ok(Number(busy?.['Requests']) >= 122 && Number(busy?.['Bytes']) > 0);
   }
   assert.equal((await own.call('GET', '/admin/top?by=keys')).status, 400);

@@ -96,7 +96,21 @@ test('metrics: requests are counted by operation and status, and no client can m
   const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map(([, name]) => name ?? ''));
   assert.deepEqual(
     [...labels].toSorted((a, b) => (a < b ? -1 : 1)),
-    ['boot', 'front_end', 'how', 'le', 'node', 'operation', 'reason', 'shard', 'state', 'status', 'version', 'why'],
+    [
+      'boot',
+      'front_end',
+      'how',
+      'le',
+      'node',
+      'operation',
+      'outcome',
+      'reason',
+      'shard',
+      'state',
+      'status',
+      'version',
+      'why',
+    ],
   );
   for (const line of text.split('\n').filter((line) => line !== ''))
     assert.match(line, /^(# (HELP|TYPE) \w+ .+|\w+(\{.*\})? -?[\d.e+-]+)$/);

@@ -13,7 +13,7 @@ const script = new URL('sweep.ts', import.meta.url).pathname;
 test('a crash at any disk call loses nothing that was answered, and the next start succeeds', async () => {
   const parts = await Promise.all([sweep('1..1'), sweep('2..2')]);
   const points = parts.reduce((sum, part) => sum + part.points, 0);
-  assert.ok(points > 100, `${points} crash points`);
+  assert.ok(points > 60, `${points} crash points`);
 });
 
 async function sweep(seeds: string): Promise<{ points: number }> {

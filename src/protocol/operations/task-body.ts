@@ -198,9 +198,13 @@ const membersOfTarget = {
   Script: ['Args'],
 } as const;
 
+const targets = ['URL', 'Queue', 'Script'] as const;
+
 function targetOf(task: GivenTask, root: string): TaskTarget {
-  onlyOne(task, ['URL', 'Queue', 'Script'], root);
-  for (const owner of ['URL', 'Queue', 'Script'] as const) {
+  onlyOne(task, targets, root);
+  if (targets.every((name) => task[name] === undefined))
+    return refuseField(`${root}Queue`, 'missing; expected the queue that gets Data as a message, URL, or Script');
+  for (const owner of targets) {
     if (task[owner] !== undefined) continue;
     for (const name of membersOfTarget[owner])
       if (task[name] !== undefined) refuseField(`${root}${name}`, `only with ${owner}; expected it absent`);
@@ -208,12 +212,10 @@ function targetOf(task: GivenTask, root: string): TaskTarget {
   if (task.URL !== undefined) return httpTargetOf(task, root);
   if (task.Script !== undefined) return scriptTargetOf(task, root);
   const { Queue, Data, Group } = task;
-  if (Queue === undefined)
-    return refuseField(`${root}Queue`, 'missing; expected the queue that gets Data as a message, URL, or Script');
   if (Data === undefined) return refuseField(`${root}Data`, 'missing; expected any JSON, which the message will have');
   return {
     kind: 'queue',
-    queue: readKey(Queue, `${root}Queue`),
+    queue: readKey(Queue!, `${root}Queue`),
     data: jsonText(Data, `${root}Data`, bodyLimit),
     ...(Group !== undefined && { group: readKey(Group, `${root}Group`) }),
   };
