@@ -1,9 +1,8 @@
 /**
  * Runs the tasks that are due. It asks each shard for them, which answers once there are some, and commits what comes of
  * each run, if the task is still as it was. A message to a queue is part of that commit, as is all that a script does: it
- * happens exactly once. A request
- * is sent before, so it may be sent again after a crash. What is under way is known in memory only: whatever has not been
- * recorded is due again after a start.
+ * happens exactly once. A request is sent before, so it may be sent again after a crash. What is under way is known in
+ * memory only: whatever has not been recorded is due again after a start.
  *
  *   told by a shard ──► in line, by account and flow ──► running ──► recorded
  *                           └──too many of one account──► put off by a minute

@@ -22,15 +22,12 @@ import {
   Pill,
   useFirstAccount,
 } from './parts.js';
-import { go, lastAccount, may, rememberAccount, serverNow, useCall } from './store.js';
+import { chooserOf, go, lastAccount, may, serverNow, useCall } from './store.js';
 
 const shownBytes = 64 * 1024;
 const editableBytes = 256 * 1024;
 
-function choose(name) {
-  rememberAccount(name);
-  go('keys', { account: name });
-}
+const choose = chooserOf('keys');
 
 export function KeysPage({ query }) {
   const { account = lastAccount(), prefix = '', key, after } = query;

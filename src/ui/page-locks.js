@@ -5,12 +5,9 @@ import { count, duration, metaText, plural } from './format.js';
 import { html } from './html.js';
 import { Icon } from './icons.js';
 import { AccountPicker, Ago, Card, Confirm, Empty, Loaded, Name, Notice, Pager, Pill, Said, Table } from './parts.js';
-import { go, may, me, rememberAccount, serverNow, useCall, useStore } from './store.js';
+import { chooserOf, go, may, me, serverNow, useCall, useStore } from './store.js';
 
-function choose(name) {
-  rememberAccount(name);
-  go('locks', { account: name });
-}
+const choose = chooserOf('locks');
 
 export function LocksPage({ query }) {
   const { Accounts } = useStore(me);

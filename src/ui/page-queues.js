@@ -19,12 +19,9 @@ import {
   Table,
   useFirstAccount,
 } from './parts.js';
-import { go, lastAccount, may, rememberAccount, useCall } from './store.js';
+import { chooserOf, go, lastAccount, may, useCall } from './store.js';
 
-function choose(name) {
-  rememberAccount(name);
-  go('queues', { account: name });
-}
+const choose = chooserOf('queues');
 
 export function QueuesPage({ query }) {
   const { account = lastAccount(), prefix = '', after, queue } = query;

@@ -17,12 +17,9 @@ import {
   Table,
   useFirstAccount,
 } from './parts.js';
-import { go, lastAccount, may, paused, rememberAccount, useCall } from './store.js';
+import { chooserOf, go, lastAccount, may, paused, useCall } from './store.js';
 
-function choose(name) {
-  rememberAccount(name);
-  go('scripts', { account: name });
-}
+const choose = chooserOf('scripts');
 
 export function ScriptsPage({ query }) {
   const { account = lastAccount(), prefix = '', after, script, version } = query;

@@ -18,16 +18,13 @@ import {
   Table,
   useFirstAccount,
 } from './parts.js';
-import { go, lastAccount, may, rememberAccount, useCall } from './store.js';
+import { chooserOf, go, lastAccount, may, useCall } from './store.js';
 
 const pageRows = 100;
 const states = ['', 'scheduled', 'running', 'paused', 'dead', 'done'];
 const tones = { running: 'good', paused: 'warn', dead: 'bad' };
 
-function choose(name) {
-  rememberAccount(name);
-  go('tasks', { account: name });
-}
+const choose = chooserOf('tasks');
 
 function targetOf(task) {
   if (task.Queue !== undefined) return { kind: 'queue', text: task.Queue };

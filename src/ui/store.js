@@ -157,3 +157,11 @@ export function lastAccount() {
 export function rememberAccount(account) {
   if (account !== '') sessionStorage.setItem(chosenAs, account);
 }
+
+/** Returns what a page does with the account that somebody chooses on it. */
+export function chooserOf(page) {
+  return (account) => {
+    rememberAccount(account);
+    go(page, { account });
+  };
+}
