@@ -360,6 +360,7 @@ test('JSON, batches, commands that are done once, watches and tails', async () =
       [version, '{"a":[1]}'],
     ],
     [['DL.BATCH', '{"Nope":1}'], /^ERR/],
+    [['DL.BATCH', '{"Tasks":{"ID":"t","URL":"http://127.0.0.1/"}}'], /is not on the internet/],
   );
   const body = JSON.parse((await client.ok('DL.BATCH', '{"KVGet":"j"}')) as string) as { KV: { Version: number }[] };
   assert.equal(body.KV[0]?.Version, version);

@@ -166,6 +166,7 @@ export interface RespContext
     | 'turns'
     | 'serverTime'
     | 'clock'
+    | 'targets'
     | 'version'
     | 'boot'
     | 'log'

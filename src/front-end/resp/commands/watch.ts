@@ -3,6 +3,8 @@ import { revision } from '../../../protocol/ids.ts';
 import { isFailure, type Reply } from '../../../protocol/replies.ts';
 import { idempotencyTtlMsDefault, pageLimitDefault, pageLimitMax, waitMsMax } from '../../../shared/limits.ts';
 import { cronTasksMax } from '../../../shared/task-limits.ts';
+import { openAccess } from '../../access.ts';
+import { withTargets } from '../../task-targets.ts';
 import { withIdempotency } from '../../fingerprint.ts';
 import { batchCommand, parseBatches } from '../../http/parse/batch.ts';
 import { checked, integerBetween, keyOf, optionsOf, prefixOf, shownArgument } from '../argument.ts';
@@ -12,20 +14,21 @@ import { textOfArgument } from '../value.ts';
 import { writeCommit, type ChangeBody } from '../write-commit.ts';
 import { array, bulk, bytesOf, integer, ok, type Writer } from '../writer.ts';
 
-function batch(args: readonly string[], { account, context }: RespClient): Plan {
+function batch(args: readonly string[], { account, context, access = openAccess }: RespClient): Plan {
   const json = textOfArgument(args[1]!);
   if (json === undefined) return refuseCommand('ERR batch: expected JSON in UTF-8');
   return checked(() => {
     const parsed = parseBatches(json);
     if (Array.isArray(parsed))
       return refuseCommand('ERR batch: expected an object; send several commands instead of an array');
-    const command = batchCommand(parsed, {
+    const given = batchCommand(parsed, {
       account,
       limits: context.limits,
       clock: context.clock,
       cronTasks: { left: cronTasksMax },
       root: '',
     });
+    const command = withTargets(given, context.targets, access.scopes.has('task'));
     return { kind: 'command', command, write: (body) => bulk(bytesOf(body)) };
   });
 }
