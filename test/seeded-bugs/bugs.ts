@@ -2557,6 +2557,27 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/scripts/tx.test.ts', test: 'time, chance and zone' },
   },
   {
+    name: 'a run reads what came with it behind its own write',
+    file: 'src/scripts/machine/prelude.ts',
+    find: '    hide(key);\n',
+    replace: '',
+    caughtBy: { file: 'test/scripts/tx.test.ts', test: 'behind a write from the host' },
+  },
+  {
+    name: 'what came with a run is read without a check',
+    file: 'src/scripts/machine/prelude.ts',
+    find: "    note('get', key, '');\n",
+    replace: '',
+    caughtBy: { file: 'test/scripts/tx.test.ts', test: 'behind a write from the host' },
+  },
+  {
+    name: 'what waits in the machine is lost when the script throws',
+    file: 'src/scripts/machine/prelude.ts',
+    find: '      fault(thrown);\n    }\n  };\n\n  return',
+    replace: "      noted = '';\n      fault(thrown);\n    }\n  };\n\n  return",
+    caughtBy: { file: 'test/scripts/tx.test.ts', test: 'is heard in its order' },
+  },
+  {
     name: 'all runs of one moment have the same chance',
     file: 'src/scripts/machine/prelude.ts',
     find: 'let a = seed | 0,',
