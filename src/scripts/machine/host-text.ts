@@ -9,7 +9,11 @@
  */
 import { assert } from '../../shared/assert.ts';
 import type { ScriptRun } from '../script-run.ts';
-import type { ScriptHost } from './virtual-machine.ts';
+
+/** What the script's side calls. */
+export interface HostCalls {
+  call(name: string, a: string, b: string | undefined, c: string | undefined): string | undefined;
+}
 
 export type RunGiven = Pick<ScriptRun, 'args' | 'seed' | 'now' | 'reads'>;
 
@@ -33,7 +37,7 @@ function entriesText(entries: RunGiven['reads']['entries']): string {
 }
 
 /** @returns the answer to the call, or the result */
-export function hear(text: string, host: ScriptHost): string | undefined {
+export function hear(text: string, host: HostCalls): string | undefined {
   let at = 0;
   const next = (): string => {
     const end = text.indexOf(nul, at);

@@ -10,18 +10,17 @@ import { EvalFlags, Intrinsics, JSException, QuickJS, type JSValueHandle } from 
 import { assert } from '../../shared/assert.ts';
 import { scriptMemoryBytesMax, scriptStackBytesMax } from '../script-limits.ts';
 import { RunEnd, uncaught } from '../tx/run-end.ts';
-import { givenText, hear, type RunGiven } from './host-text.ts';
+import { givenText, hear, type HostCalls, type RunGiven } from './host-text.ts';
 import { prelude, preludeName } from './prelude.ts';
 import { noDefaultExport } from '../script-run.ts';
 import { quickJsModule } from './quickjs-module.ts';
 
 /** What the script's side asks of the run under way. */
-export interface ScriptHost {
+export interface ScriptHost extends HostCalls {
   /** Milliseconds since the epoch. */
   now(): number;
   /** Called after some ten thousand steps. What it throws ends the run. */
   interrupt(): void;
-  call(name: string, a: string, b: string | undefined, c: string | undefined): string | undefined;
 }
 
 /** Bytes of the memory that differ from those of an empty machine. */
