@@ -63,10 +63,9 @@ export class ScriptExecutor {
       toBatch,
       budgets,
       counts,
-      pool: options.pool,
       known: new ScriptSources(),
       turns: new Turns(),
-      runs: new RunQueue(),
+      runs: new RunQueue(options.pool),
     };
     this.#memory = options.memory((call) => call.end(failureReply(none, tooMuchMemory)));
   }

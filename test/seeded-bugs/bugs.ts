@@ -2679,9 +2679,9 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an account has any number of runs at a time',
     file: 'src/scripts/run-queue.ts',
-    find: 'running === 0 ? 0 : scriptRunsMax',
+    find: 'line.running === 0 ? 0 : scriptRunsMax',
     replace: '0',
-    caughtBy: { file: 'test/scripts/budgets.test.ts', test: 'two runs have threads' },
+    caughtBy: { file: 'test/scripts/budgets.test.ts', test: 'two bundles of runs have threads' },
   },
   {
     name: 'a cancel that comes too late is told as one in time',
