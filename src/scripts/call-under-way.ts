@@ -56,6 +56,7 @@ export interface BegunCall {
   readonly use: AccountUse;
   readonly now: number;
   readonly seed: number;
+  /** Empty without idempotency ids. */
   readonly fingerprint: string;
   /** Memory of the request. */
   readonly bytes: number;

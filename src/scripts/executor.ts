@@ -102,7 +102,7 @@ export class ScriptExecutor {
       bytes,
       now: serverTime(),
       seed: this.#seed(),
-      fingerprint: fingerprintOf(request),
+      fingerprint: request.idempotency === undefined ? '' : fingerprintOf(request),
       hold: (held) => this.#memory.hold(call, held, account),
     });
     this.#underWay.add(call);

@@ -125,13 +125,16 @@ test('a thread that does not keep a script is told its source again', async () =
   }
 });
 
+function addOf(by: number): ScriptRun {
+  const reads = { ...noReads, entries: entriesOf({ a: 1 }) };
+  return runOf(good, { account: 'bundle', args: JSON.stringify({ by }), reads });
+}
+
+async function kindsOf(runs: readonly ScriptRun[]): Promise<unknown[]> {
+  return (await first.run(runs)).map((one) => one?.kind);
+}
+
 test('a bundle runs in its order, is given back behind one that took long, and a kill ends one run of it', async () => {
-  const add = (by: number): ScriptRun =>
-    runOf(good, {
-      account: 'bundle',
-      args: JSON.stringify({ by }),
-      reads: { ...noReads, entries: entriesOf({ a: 1 }) },
-    });
   const long = runOf(
     'export default () => { const end = Date.now; for (let i = 0; i < 3e6; i += 1); return end() > 0 }',
     {
@@ -139,15 +142,14 @@ test('a bundle runs in its order, is given back behind one that took long, and a
       cpuMs: 1000,
     },
   );
-  const kinds = (outcomes: readonly (ScriptOutcome | undefined)[]): unknown[] => outcomes.map((one) => one?.kind);
-  const some = await first.run([add(1), add(2), add(3)]);
+  const some = await first.run([addOf(1), addOf(2), addOf(3)]);
   assert.deepEqual(
     some.map((one) => one?.kind === 'done' && one.operations),
     [done(1), done(2), done(3)],
   );
-  assert.deepEqual(kinds(await first.run([add(1), long, add(2), add(3)])), ['done', 'done']);
+  assert.deepEqual(await kindsOf([addOf(1), long, addOf(2), addOf(3)]), ['done', 'done']);
   const hung = runOf(`export default () => {\n${Object.values(deaf)[0]}\n}`, { account: 'bundle', cpuMs: 1000 });
-  assert.deepEqual(kinds(await first.run([add(1), hung, add(2)])), [undefined, 'killed', undefined]);
+  assert.deepEqual(await kindsOf([addOf(1), hung, addOf(2)]), [undefined, 'killed', undefined]);
 });
 
 test('what is under way when a front end ends is answered', async () => {

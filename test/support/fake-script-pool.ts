@@ -39,6 +39,11 @@ export function fakeScriptPool({
 }: FakePoolOptions = {}): ScriptPool & { readonly runs: ScriptRun[]; readonly bundles: number[] } {
   const runs: ScriptRun[] = [];
   const bundles: number[] = [];
+  const one = async (run: ScriptRun): Promise<ScriptOutcome> => {
+    runs.push(run);
+    await before?.(run);
+    return outcome?.(run) ?? runNatively(run);
+  };
   return {
     runs,
     /** How many runs each had. */
@@ -46,11 +51,6 @@ export function fakeScriptPool({
     check: (source) => Promise.resolve({ fault: compile(source).fault, cpuMs: checkCpuMs, killed: false }),
     run(bundle) {
       bundles.push(bundle.length);
-      const one = async (run: ScriptRun): Promise<ScriptOutcome> => {
-        runs.push(run);
-        await before?.(run);
-        return outcome?.(run) ?? runNatively(run);
-      };
       return Promise.all(bundle.map(one));
     },
     close: () => Promise.resolve(),
