@@ -53,11 +53,13 @@ export class ScriptExecutor {
   readonly #memory: CallMemory;
   readonly #underWay = new Set<CallUnderWay>();
   #draining = false;
+  readonly #boot: Int32Array;
   #calls = 0;
 
   constructor(options: ScriptExecutorOptions) {
     this.#options = options;
     const { dispatcher, toBatch, budgets, counts } = options;
+    this.#boot = new Int32Array(Uint8Array.from(hash('sha256', options.boot, 'buffer')).buffer);
     this.#context = {
       dispatcher,
       toBatch,
@@ -145,8 +147,17 @@ export class ScriptExecutor {
 
   /** 32 bits that differ from call to call. */
   #seed(): number {
-    return parseInt(hash('sha256', `${this.#options.boot} ${this.#calls}`, 'hex').slice(0, 8), 16);
+    const [first = 0, second = 0] = this.#boot;
+    return mixed(mixed(this.#calls ^ first) ^ second) >>> 0;
   }
+}
+
+/** The end of MurmurHash3: each of 32 bits depends on all, and no two numbers come to the same. */
+function mixed(number: number): number {
+  let bits = number;
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return bits ^ (bits >>> 16);
 }
 
 /** Digests what a call asks for. `Keys` only help to read. */

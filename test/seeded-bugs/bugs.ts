@@ -2684,6 +2684,20 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/scripts/budgets.test.ts', test: 'two bundles of runs have threads' },
   },
   {
+    name: 'a bundle goes on however long it takes',
+    file: 'src/scripts/threads/script-thread.ts',
+    find: '    if (usedMs > scriptBundleCpuMsMax) break;\n',
+    replace: '',
+    caughtBy: { file: 'test/scripts/threads.test.ts', test: 'a bundle runs in its order' },
+  },
+  {
+    name: 'runs of a bundle fail with the one whose thread was killed',
+    file: 'src/scripts/threads/script-client.ts',
+    find: 'at === undefined || i === at ? killed',
+    replace: 'i >= 0 ? killed',
+    caughtBy: { file: 'test/scripts/threads.test.ts', test: 'a bundle runs in its order' },
+  },
+  {
     name: 'a cancel that comes too late is told as one in time',
     file: 'src/shard-worker/core/operations/task.ts',
     find: "?.how === 'done' ? 0 : before.version",

@@ -29,7 +29,7 @@ export const prelude = `(hear) => {
   const TypeErrorOf = TypeError, PromiseOf = Promise, ErrorOf = Error, text = String;
   const unlike = [Map, Set, WeakMap, WeakSet, Promise, RegExp, ArrayBuffer, DataView, getPrototypeOf(Uint8Array), Error];
   const undefinedText = undefined;
-  let entry, random, entries = {}, noted = '', notes = 0;
+  let entry, generated, seedOfRun, nowOfRun, entries = {}, noted = '', notes = 0;
 
   const host = (name, a, b = '', c = '') => {
     const heard = noted + name + '\\0' + b + '\\0' + c + '\\0' + a;
@@ -117,6 +117,8 @@ export const prelude = `(hear) => {
     for (let i = 0; i < 15; i += 1) next();
     return next;
   };
+  // Few runs want chance, and to mix its state takes a tenth of a short one.
+  const random = () => (generated ??= generator(seedOfRun, nowOfRun))();
   const hex = (value, digits) => {
     let written = '';
     for (let i = digits - 1; i >= 0; i -= 1) written += '0123456789abcdef'[(value >>> (i * 4)) & 15];
@@ -254,8 +256,9 @@ export const prelude = `(hear) => {
   };
 
   const start = (seed, now) => {
-    random = generator(seed, now);
-    tx.now = now;
+    generated = undefined;
+    seedOfRun = seed;
+    tx.now = nowOfRun = now;
   };
 
   const run = (given) => {
