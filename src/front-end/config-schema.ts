@@ -124,7 +124,8 @@ const limitsSchema = Type.Object(
 const ownLimit = count(0, '0 = no limit', countMax);
 const ownQuota = count(0, '0 = no limit', quotaMax);
 const accountMembers =
-  'name, requests_per_second, waiters_max, watchers_max, bytes_max, entries_max, messages_max, tasks_max';
+  'name, requests_per_second, waiters_max, watchers_max, bytes_max, entries_max, messages_max, tasks_max, ' +
+  'script_cpu_ms_per_second';
 const accountSchema = Type.Object(
   {
     name: Type.String({
@@ -138,6 +139,7 @@ const accountSchema = Type.Object(
     entries_max: ownQuota,
     messages_max: ownQuota,
     tasks_max: ownQuota,
+    script_cpu_ms_per_second: count(0, 'ms/s, 0 = no limit', 1_000_000),
   },
   { ...closed, expected: `{${accountMembers}}` },
 );
@@ -205,6 +207,7 @@ export interface AccountConfig {
   readonly entries_max?: number | undefined;
   readonly messages_max?: number | undefined;
   readonly tasks_max?: number | undefined;
+  readonly script_cpu_ms_per_second?: number | undefined;
 }
 
 export interface TokenConfig {

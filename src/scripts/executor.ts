@@ -14,7 +14,7 @@ import { scriptRunsMax, scriptWaitingMax } from './script-limits.ts';
 import { CallUnderWay, type CallContext } from './call-under-way.ts';
 import { ScriptSources } from './script-sources.ts';
 import { RunQueue } from './run-queue.ts';
-import type { ScriptBudgets } from './script-budgets.ts';
+import type { OwnCpuTime, ScriptBudgets } from './script-budgets.ts';
 import { sourceRefused, type ScriptCallRequest } from './script-call.ts';
 import type { ScriptCounts, ScriptTotals } from './script-counts.ts';
 import type { ScriptPool } from './script-run.ts';
@@ -118,6 +118,11 @@ export class ScriptExecutor {
       accounts.release(use);
     });
     return { cancel: () => call.end(failureReply(none, goneClient)) };
+  }
+
+  /** CPU time of single accounts, from the next run on. */
+  replaceBudgets(own: OwnCpuTime): void {
+    this.#options.budgets.replace(own);
   }
 
   /** Of all front ends. */

@@ -39,7 +39,7 @@ test('script: put, list, show, call, eval, del', async (t) => {
   const version = (await prints(t, ['script', 'put', 'add', '-'], { url, input })).trim();
   await prints(t, ['script', 'put', 'add', '-', '--if-version', '0'], { url, input }, 1);
   await prints(t, ['script', 'put', 'add', '-'], { url, input: 'export default (' }, 1);
-  assert.match(await prints(t, ['script', 'list'], { url }), new RegExp(`^add\t${version}\t`));
+  assert.match(await prints(t, ['script', 'list'], { url }), new RegExp(`^add +${version} `, 'm'));
   assert.equal(await prints(t, ['script', 'show', 'add'], { url }), input);
   assert.equal(await prints(t, ['script', 'call', 'add', '{"n":2}', '--keys', 'n', '--id', 'x'], { url }), '2\n');
   assert.equal(await prints(t, ['script', 'call', 'add', '{"n":2}', '--keys', 'n', '--id', 'x'], { url }), '2\n');
