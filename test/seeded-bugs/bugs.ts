@@ -2077,6 +2077,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/dispatcher/flows.test.ts', test: 'so many of a flow run at once' },
   },
   {
+    name: 'a slice of a large reply counts as another reply',
+    file: 'src/front-end/http/sockets/unread-replies.ts',
+    find: 'isAnother && before > 0 &&',
+    replace: 'before > 0 &&',
+    caughtBy: { file: 'test/front-end/http/connections.test.ts', test: 'lane: such a reply arrives' },
+  },
+  {
     name: 'a run that was asked for passes the rate of its flow',
     file: 'src/dispatcher/task-dispatcher.ts',
     find: '...(flow !== undefined && { flow }),',
