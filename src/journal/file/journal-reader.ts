@@ -197,7 +197,8 @@ export class FileJournalTail implements JournalTail {
     const entered = next && this.#enter(next, this.#directory.nearest(next, next.first), passed);
     if (next !== undefined && entered === 'entered') {
       // A salvage lost what was between the two. A reader must not pass over that: some of it may be in checkpoints.
-      return this.#passed > passed ? { kind: 'compacted', oldest: next.first } : undefined;
+      const isLost = this.#directory.gaps === 'lost' && this.#passed > passed;
+      return isLost ? { kind: 'compacted', oldest: next.first } : undefined;
     }
     this.#directory.refresh();
     if (!this.#directory.has(segment)) return { kind: 'compacted', oldest: this.#directory.oldest };
