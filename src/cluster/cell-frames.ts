@@ -9,7 +9,7 @@ import type { RecordChunk } from '../protocol/record.ts';
 import type { Cell, LogFrame, LogPlace } from './engine.ts';
 
 /** Where a frame goes. */
-export interface FrameContext {
+export interface CellFrameContext {
   readonly logId: bigint;
   readonly epoch: number;
   /** The frame before it. */
@@ -23,7 +23,7 @@ export function logIdOf(clusterId: string, cell: Cell): bigint {
 }
 
 /** One frame of all records of the chunk, whose revisions are dense. The bytes are a copy. */
-export function cellFrame(chunk: RecordChunk, { logId, epoch, previous, at }: FrameContext): LogFrame {
+export function cellFrame(chunk: RecordChunk, { logId, epoch, previous, at }: CellFrameContext): LogFrame {
   const { bytes, last, crc } = frameOf(chunk, { logId, chain: previous.chain, at });
   return { first: chunk.first, last, chain: crc, previous: previous.chain, epoch, bytes };
 }
