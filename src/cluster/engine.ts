@@ -11,7 +11,7 @@
  *   full      it changed nothing, because there is no room
  *   unknown   no answer, or one that proves nothing; it may also take effect at any later time
  */
-import type { Revision } from '../protocol/ids.ts';
+import { revision, type Revision } from '../protocol/ids.ts';
 
 export type EngineAnswer<Result = undefined> =
   | { readonly kind: 'done'; readonly result: Result }
@@ -38,6 +38,9 @@ export interface LogPlace {
   /** The checksum of the frame, which the next frame names. */
   readonly chain: number;
 }
+
+/** Where each log begins, before its first frame. */
+export const logStart: LogPlace = { first: revision(0), last: revision(0), chain: 0 };
 
 export interface LogFrame extends LogPlace {
   readonly epoch: number;
