@@ -2191,8 +2191,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the window of a DedupID is not in the commit',
     file: `${core}/operations/queue.ts`,
-    find: '  if (dedup !== undefined) {\n',
-    replace: "  if (dedup === '') {\n",
+    find: '  if (dedup !== undefined)\n    putDedup(',
+    replace: "  if (dedup === '')\n    putDedup(",
     caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'a DedupID counts once per window' },
   },
   {
@@ -2533,6 +2533,41 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'if (last !== undefined && last !== number) return false;',
     replace: 'if (last === number && last < 0) return false;',
     caughtBy: { file: 'test/router/exports.test.ts', test: 'leaves out what has ended' },
+  },
+  {
+    name: 'an export does not tell that a task has moved on',
+    file: `${core}/operations/export-lines.ts`,
+    find: 'return other === undefined ? runLine(effect) : undefined;',
+    replace: 'return undefined;',
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'an export while others write' },
+  },
+  {
+    name: 'a DedupID that has counted is forgotten by an import',
+    file: `${core}/operations/account-load-memories.ts`,
+    find: 'if (seenBefore(view, dedup) !== undefined) return true;',
+    replace: 'if (dedup !== undefined) return true;',
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'an account of every kind' },
+  },
+  {
+    name: 'a DedupID that a deletion has forgotten counts where it is imported',
+    file: 'src/shared/export-lines.ts',
+    find: "generations[Kind] === (Kind === 'message' ? Generation : Deletions)",
+    replace: "generations.message === (Kind === 'message' ? Generation : generations.message)",
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'counts the last of a DedupID' },
+  },
+  {
+    name: 'a task that is imported sends requests anywhere',
+    file: 'src/front-end/task-targets.ts',
+    find: '  requireTargets([{ key: line.key, definition }], policy);\n',
+    replace: '',
+    caughtBy: { file: 'test/server/api-accounts.test.ts', test: 'goes nowhere else' },
+  },
+  {
+    name: 'a task runs before an import has put where it stands',
+    file: 'src/shared/export-lines.ts',
+    find: "return line.Kind === 'task' && this.#last",
+    replace: "return line.Kind === 'runs' && this.#last",
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'counts the last of a DedupID' },
   },
   {
     name: 'usage leaves out leases of locks that several hold',
