@@ -2620,6 +2620,27 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/scripts/tx.test.ts', test: 'time, chance and zone' },
   },
   {
+    name: 'a run reads what came with it behind its own write',
+    file: 'src/scripts/machine/prelude.ts',
+    find: '    hide(key);\n',
+    replace: '',
+    caughtBy: { file: 'test/scripts/tx.test.ts', test: 'behind a write from the host' },
+  },
+  {
+    name: 'what came with a run is read without a check',
+    file: 'src/scripts/machine/prelude.ts',
+    find: "    note('get', key, '');\n",
+    replace: '',
+    caughtBy: { file: 'test/scripts/tx.test.ts', test: 'behind a write from the host' },
+  },
+  {
+    name: 'what waits in the machine is lost when the script throws',
+    file: 'src/scripts/machine/prelude.ts',
+    find: '      fault(thrown);\n    }\n  };\n\n  return',
+    replace: "      noted = '';\n      fault(thrown);\n    }\n  };\n\n  return",
+    caughtBy: { file: 'test/scripts/tx.test.ts', test: 'is heard in its order' },
+  },
+  {
     name: 'all runs of one moment have the same chance',
     file: 'src/scripts/machine/prelude.ts',
     find: 'let a = seed | 0,',
@@ -2721,9 +2742,23 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'an account has any number of runs at a time',
     file: 'src/scripts/run-queue.ts',
-    find: 'running === 0 ? 0 : scriptRunsMax',
+    find: 'line.running === 0 ? 0 : scriptRunsMax',
     replace: '0',
-    caughtBy: { file: 'test/scripts/budgets.test.ts', test: 'two runs have threads' },
+    caughtBy: { file: 'test/scripts/budgets.test.ts', test: 'two bundles of runs have threads' },
+  },
+  {
+    name: 'a bundle goes on however long it takes',
+    file: 'src/scripts/threads/script-thread.ts',
+    find: '    if (usedMs > scriptBundleCpuMsMax) break;\n',
+    replace: '',
+    caughtBy: { file: 'test/scripts/threads.test.ts', test: 'a bundle runs in its order' },
+  },
+  {
+    name: 'runs of a bundle fail with the one whose thread was killed',
+    file: 'src/scripts/threads/script-client.ts',
+    find: 'at === undefined || i === at ? killed',
+    replace: 'i >= 0 ? killed',
+    caughtBy: { file: 'test/scripts/threads.test.ts', test: 'a bundle runs in its order' },
   },
   {
     name: 'a cancel that comes too late is told as one in time',
