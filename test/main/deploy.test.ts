@@ -95,11 +95,11 @@ const overHttp1 =
     return { reply, hangUp: () => request.destroy() };
   };
 
-/** One stream of the session for each request: the others must not notice one that is reset. */
+/** One stream of the connection for each request: the others must not notice one that is reset. */
 const overHttp2 =
-  (session: http2.ClientHttp2Session): Send =>
+  (connection: http2.ClientHttp2Session): Send =>
   (method, target, body) => {
-    const stream = session.request({ ':method': method, ':path': target, ...headersOf(body) });
+    const stream = connection.request({ ':method': method, ':path': target, ...headersOf(body) });
     stream.end(body);
     const reply = once(stream, 'response').then(([headers]: http2.IncomingHttpHeaders[]) => ({
       status: Number(headers![':status']),
@@ -208,9 +208,9 @@ test('Caddy serves by deploy/Caddyfile, over HTTP/1.1 and HTTP/2', {
   const proxy = spawn('caddy', ['run', '--adapter', 'caddyfile', '--config', file], { env, stdio: 'ignore' });
   t.after(() => proxy.kill('SIGKILL'));
   await servesThrough(t, server, overHttp1(plain));
-  const session = http2.connect(`https://localhost:${secure}`, { ca: fs.readFileSync(cert) });
-  t.after(() => session.destroy());
-  await once(session, 'connect');
-  assert.equal(session.alpnProtocol, 'h2');
-  await servesThrough(t, server, overHttp2(session), 'acc2');
+  const connection = http2.connect(`https://localhost:${secure}`, { ca: fs.readFileSync(cert) });
+  t.after(() => connection.destroy());
+  await once(connection, 'connect');
+  assert.equal(connection.alpnProtocol, 'h2');
+  await servesThrough(t, server, overHttp2(connection), 'acc2');
 });

@@ -1056,7 +1056,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a large reply that waits behind slices does not count as unread',
     file: 'src/front-end/http/lane/lane-replies.ts',
-    find: '    if (this.#large.chars > 0) this.#countUnread();\n',
+    find: '    if (this.#large.chars > 0) this.#countUnread(true);\n',
     replace: '',
     caughtBy: { file: 'test/front-end/http/lane/large-replies.test.ts', test: 'counts as unread' },
   },
@@ -2081,7 +2081,10 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/front-end/http/sockets/unread-replies.ts',
     find: 'isAnother && before > 0 &&',
     replace: 'before > 0 &&',
-    caughtBy: { file: 'test/front-end/http/connections.test.ts', test: 'lane: such a reply arrives' },
+    caughtBy: {
+      file: 'test/front-end/http/connections.test.ts',
+      test: 'such a reply arrives when its client reads late',
+    },
   },
   {
     name: 'a run that was asked for passes the rate of its flow',

@@ -272,7 +272,7 @@ test('a reply that is larger than unread_bytes_max arrives all the same when its
 });
 
 for (const way of ['', 'fast_lane: false, '])
-  test(`${way === '' ? 'lane' : "Node's way"}: such a reply arrives when its client reads late`, async (t) => {
+  test(`such a reply arrives when its client reads late: http: {${way}…}`, async (t) => {
     const door = makeDoor(t, `http: {${way}threads: 1}\nlimits: {unread_bytes_max: 1000000}`);
     door.dispatcher.reply = () => ({ outcome: 'ok', body: large });
     const accepted = once(door.app.server, 'connection') as Promise<[net.Socket]>;
