@@ -11,23 +11,29 @@ import { beatEveryMs, NodeSession } from '../../src/cluster/session.ts';
 import { NodeWatch } from '../../src/cluster/watch-nodes.ts';
 import { revision, type Revision } from '../../src/protocol/ids.ts';
 import type { Machine } from './cluster-world.ts';
-import { contentOf, type Judge } from './judge.ts';
-import { anchor } from './model-engine.ts';
+import { emptyState, stateAfter, type CellState, type FrameContent, type Judge, type Reply } from './judge.ts';
+import { anchor, type ModelEngine } from './model-engine.ts';
 
 /** What a node's disk keeps over its starts. */
 export interface NodeDisk {
   readonly sessions: Set<number>;
-  readonly cells: Map<number, { place: LogPlace; value: string }>;
+  readonly cells: Map<number, { place: LogPlace; state: CellState }>;
   readonly remembered: Map<number, LogPlace>;
   /** Cells that stay closed: the engine has lost something. */
   readonly closed: Set<number>;
 }
 
+export function newDisk(): NodeDisk {
+  return { sessions: new Set(), cells: new Map(), remembered: new Map(), closed: new Set() };
+}
+
+/** Its revision; or nothing was done; or it may have happened or not, or the node does not have the cell. */
+export type WriteOutcome = Revision | 'refused' | undefined;
+
 interface OpenCell {
   readonly log: FencedLog;
-  value: string;
-  last: Revision;
-  readonly waiting: { readonly write: string; readonly done: (rev: Revision | undefined) => void }[];
+  state: CellState;
+  readonly waiting: { readonly write: string; readonly done: (outcome: WriteOutcome) => void }[];
   busy: boolean;
   /** It is being handed over, or lost: nothing is answered from memory. */
   leaving: boolean;
@@ -38,6 +44,8 @@ export interface NodeContext {
   readonly machine: Machine;
   readonly engine: Engine;
   readonly judge: Judge;
+  /** For the judge; the node itself has only `engine`. */
+  readonly model: ModelEngine;
   readonly disk: NodeDisk;
   readonly newSession: () => number;
   readonly cells: number;
@@ -56,6 +64,9 @@ export class ClusterNode {
   /** Cells that are being opened or handed over. */
   readonly #moving = new Set<number>();
   readonly #pause: () => Promise<void>;
+  /** When beats were acknowledged, on nobody's clock. */
+  readonly #beats: number[] = [];
+  #beatenAt = -Infinity;
 
   constructor(context: NodeContext) {
     this.context = context;
@@ -66,8 +77,7 @@ export class ClusterNode {
     void this.#live();
   }
 
-  /** Answers a write with its revision; undefined: it may have happened or not, or the node does not have the cell. */
-  write(cell: number, write: string): Promise<Revision | undefined> {
+  write(cell: number, write: string): Promise<WriteOutcome> {
     const own = this.open.get(cell);
     if (own === undefined || own.leaving) return Promise.resolve(undefined);
     return new Promise((done) => {
@@ -77,11 +87,11 @@ export class ClusterNode {
   }
 
   /** Answers from memory, when the evaluation is covered. */
-  async read(cell: number): Promise<{ readonly rev: Revision; readonly value: string } | undefined> {
+  async read(cell: number): Promise<Reply | undefined> {
     const own = this.open.get(cell);
     const { session } = this;
     if (own === undefined || own.leaving || session === undefined) return undefined;
-    const evaluated = { rev: own.last, value: own.value };
+    const evaluated = { place: own.log.end, ...own.state };
     // The process may be stopped anywhere here.
     await this.context.machine.pause(0);
     while (!session.isCovered) {
@@ -132,60 +142,64 @@ export class ClusterNode {
     const { engine, disk, judge, machine } = this.context;
     const { cell } = seen;
     const known = disk.cells.get(cell);
-    let value = known?.value ?? '';
-    let end = known?.place ?? anchor;
+    const remembered = disk.remembered.get(cell);
+    const begun = machine.world.now;
+    let state = known?.state ?? emptyState;
     const apply = (frame: LogFrame): void => {
-      value = contentOf(frame).writes.at(-1) ?? value;
-      end = frame;
+      state = stateAfter(state, frame);
     };
     const opened = await openCell(
       {
         seen,
         session: session.id,
         handedOver,
-        from: end,
-        remembered: disk.remembered.get(cell),
+        from: known?.place ?? anchor,
+        remembered,
         apply,
+        endAt: () => state.at,
         now: machine.clusterTime,
-        bootFrame: (first, previous, epoch) => frameOf([`boot ${cell} ${epoch} ${first}`], first, previous, epoch),
+        bootFrame: (first, previous, epoch) => {
+          const writes = [`boot ${cell} ${session.id} ${epoch} ${first}`];
+          return judge.made(frameOf({ writes, at: machine.clusterTime() }, { first, previous, epoch }));
+        },
       },
       { engine, pause: this.#pause },
     );
     judge.count(`open: ${opened.kind}`);
     if (opened.kind === 'gone-back') disk.closed.add(cell);
     if (opened.kind !== 'open') return;
+    judge.believes(cell, remembered, { begun, engine: this.context.model });
     disk.remembered.set(cell, opened.log.end);
     if (this.session !== session) return;
-    const own = { log: opened.log, value, last: opened.log.end.last, waiting: [], busy: false, leaving: false };
+    const own = { log: opened.log, state, waiting: [], busy: false, leaving: false };
     this.open.set(cell, own);
   }
 
   async #commit(cell: number, own: OpenCell): Promise<void> {
     if (own.busy) return;
     own.busy = true;
-    const { disk, judge } = this.context;
+    const { disk, judge, machine, model } = this.context;
     while (own.waiting.length > 0 && !own.leaving) {
       const group = own.waiting.splice(0, 3);
       const { end, owner } = own.log;
       const first = revision(end.last + 1);
-      const frame = frameOf(
-        group.map(({ write }) => write),
-        first,
-        end,
-        owner.epoch,
+      const writes = group.map(({ write }) => write);
+      const frame = judge.made(
+        frameOf({ writes, at: machine.clusterTime() }, { first, previous: end, epoch: owner.epoch }),
       );
+      const begun = machine.world.now;
       const result = await own.log.append(frame);
       if (result === 'done') {
-        own.value = group.at(-1)!.write;
-        own.last = frame.last;
+        own.state = stateAfter(own.state, frame);
         disk.remembered.set(cell, own.log.end);
         for (const [i, { done }] of group.entries()) done(revision(first + i));
         continue;
       }
       judge.count(`append: ${result}`);
-      for (const { done } of group) done(undefined);
+      for (const { done } of group) done(result === 'full' ? 'refused' : undefined);
       if (result === 'full') continue;
-      if (result === 'gone-back') disk.closed.add(cell);
+      if (result === 'deposed') judge.believes(cell, end, { begun, engine: model });
+      else disk.closed.add(cell);
       this.#giveUp(cell, own);
     }
     own.busy = false;
@@ -198,7 +212,7 @@ export class ClusterNode {
     const { place } = this.context.disk.cells.get(cell) ?? { place: anchor };
     // Not always: a crash comes before a checkpoint.
     if (own.log.end.last > place.last && this.context.machine.world.chance(2))
-      this.context.disk.cells.set(cell, { place: own.log.end, value: own.value });
+      this.context.disk.cells.set(cell, { place: own.log.end, state: own.state });
   }
 
   async #live(): Promise<void> {
@@ -206,8 +220,12 @@ export class ClusterNode {
     for (;;) {
       const session = new NodeSession(name, newSession(), { engine, now: machine.monotonic });
       disk.sessions.add(session.id);
-      if ((await session.join((id) => disk.sessions.has(id), this.#pause)) === 'taken')
-        throw new Error('each node has a name of its own');
+      const joined = await session.join((id) => disk.sessions.has(id), this.#pause);
+      if (joined !== 'joined') {
+        this.context.judge.count(`join: ${joined}`);
+        await machine.pause(500);
+        continue;
+      }
       this.session = session;
       this.#watch = new NodeWatch();
       const beating = this.#beat(session);
@@ -222,6 +240,8 @@ export class ClusterNode {
   async #beat(session: NodeSession): Promise<void> {
     while (!session.isLost) {
       await session.beat();
+      if (session.beatenAt !== this.#beatenAt) this.#beats.push(this.context.machine.world.now);
+      this.#beatenAt = session.beatenAt;
       await this.context.machine.pause(beatEveryMs);
     }
   }
@@ -234,8 +254,10 @@ export class ClusterNode {
       const nodes = await engine.nodes();
       if (nodes.kind !== 'done') continue;
       const seen = { askedAt, answeredAt: machine.monotonic() };
-      for (const gone of this.#watch.see(nodes.result, seen, session.beatenAt)) {
-        if (gone.node !== name) await engine.fence(gone.node, gone.session, gone.beat);
+      const found = this.#watch.see(nodes.result, seen, session.beatenAt).filter(({ node }) => node !== name);
+      if (found.length > 0) this.context.judge.fences(name, this.#beats);
+      for (const gone of found) {
+        await engine.fence(gone.node, gone.session, gone.beat);
       }
       for (let cell = 0; cell < cells; cell += 1) await this.#look(cell, session);
     }
@@ -252,9 +274,16 @@ export class ClusterNode {
   }
 }
 
-function frameOf(writes: readonly string[], first: Revision, previous: LogPlace, epoch: number): LogFrame {
-  const bytes = Buffer.from(JSON.stringify({ writes }));
+interface FramePlace {
+  readonly first: Revision;
+  readonly previous: LogPlace;
+  readonly epoch: number;
+}
+
+function frameOf(content: FrameContent, { first, previous, epoch }: FramePlace): LogFrame {
+  const bytes = Buffer.from(JSON.stringify(content));
   const head = Buffer.from(`${previous.chain} ${first} ${epoch} `);
-  const chain = crc32(bytes, crc32(head));
-  return { first, last: revision(first + writes.length - 1), chain, previous: previous.chain, epoch, bytes };
+  // Of 52 bits: no two frames of a run have the same.
+  const chain = crc32(bytes, crc32(head)) + (crc32(head, crc32(bytes)) % 2 ** 20) * 2 ** 32;
+  return { first, last: revision(first + content.writes.length - 1), chain, previous: previous.chain, epoch, bytes };
 }

@@ -40,7 +40,13 @@ interface Lock {
   readonly shared: boolean;
 }
 
-interface Statement<Result = unknown> {
+export interface Statement<Result = unknown> {
+  readonly name: keyof Engine;
+  readonly cell?: Cell;
+  /** Whoever says to own the cell. */
+  readonly owner?: Owned;
+  /** What an append puts into the log. */
+  readonly frame?: LogFrame;
   readonly locks: readonly Lock[];
   /** @returns undefined: refused */
   readonly check: (tables: Tables) => { readonly result: Result } | undefined;
@@ -52,7 +58,6 @@ interface Transaction {
   readonly statement: Statement;
   readonly answer: (answer: EngineAnswer<unknown>) => void;
   readonly result: unknown;
-  visible: boolean;
   answered: boolean;
 }
 
@@ -63,6 +68,8 @@ export interface EngineFaults {
   cancelsAfter(): number | undefined;
   /** Before it does anything. */
   failsWith(): 'nothing' | 'full' | undefined;
+  /** A statement that changes something has found its conditions true, in these tables, and holds its locks. */
+  writes?(statement: Statement, tables: Tables): void;
   after(delayMs: number, run: () => void): void;
 }
 
@@ -82,6 +89,8 @@ export class ModelEngine {
   readonly #cells: number;
   readonly #faults: EngineFaults;
   #written: Transaction[] = [];
+  /** Those that still hold their locks. */
+  readonly #holding = new Set<Transaction>();
   /** How many of what was written the standby has. */
   #replicated = 0;
   #blocked: (() => void)[] = [];
@@ -100,6 +109,18 @@ export class ModelEngine {
     return this.#replay(this.#replicated);
   }
 
+  /** Every durable frame, also those that were trimmed since. */
+  get history(): readonly { readonly cell: Cell; readonly frame: LogFrame }[] {
+    return this.#written
+      .slice(0, this.#replicated)
+      .flatMap(({ statement: { cell, frame } }) => (frame === undefined ? [] : [{ cell: cell!, frame }]));
+  }
+
+  /** How many statements are durable. */
+  get durableCount(): number {
+    return this.#replicated;
+  }
+
   run<Result>(statement: Statement<Result>, answer: (answer: EngineAnswer<Result>) => void): void {
     if (this.#down) return answer({ kind: 'unknown' });
     if (this.#isLocked(statement.locks)) {
@@ -115,10 +136,11 @@ export class ModelEngine {
       statement,
       answer: answer as Transaction['answer'],
       result: checked.result,
-      visible: false,
       answered: false,
     };
+    this.#faults.writes?.(statement, this.#visible);
     this.#written.push(transaction);
+    this.#holding.add(transaction);
     const place = this.#written.length;
     const timeline = this.#timeline;
     this.#faults.after(this.#faults.standbyDelay(), () => {
@@ -137,11 +159,11 @@ export class ModelEngine {
     this.#down = true;
     this.#replicated = Math.max(0, this.#replicated - lost);
     const gone = this.#written.splice(this.#replicated);
+    this.#holding.clear();
     const blocked = this.#blocked;
     this.#blocked = [];
     this.#visible = this.#replay(this.#replicated);
     for (const transaction of gone) if (!transaction.answered) transaction.answer({ kind: 'unknown' });
-    for (const transaction of this.#written) transaction.visible = true;
     // While it is down, each of them is told so.
     for (const again of blocked) again();
   }
@@ -165,7 +187,7 @@ export class ModelEngine {
 
   #finish(transaction: Transaction, answer: EngineAnswer<unknown>): void {
     transaction.answered = true;
-    transaction.visible = true;
+    this.#holding.delete(transaction);
     transaction.statement.effect!(this.#visible);
     transaction.answer(answer);
     const blocked = this.#blocked;
@@ -175,13 +197,12 @@ export class ModelEngine {
 
   #isLocked(locks: readonly Lock[]): boolean {
     if (locks.length === 0) return false;
-    return this.#written.some(
-      ({ visible, statement }) =>
-        !visible &&
-        statement.locks.some((held) =>
-          locks.some(({ name, shared }) => name === held.name && !(shared && held.shared)),
-        ),
-    );
+    for (const { statement } of this.#holding) {
+      const meets = (held: Lock): boolean =>
+        locks.some(({ name, shared }) => name === held.name && !(shared && held.shared));
+      if (statement.locks.some(meets)) return true;
+    }
+    return false;
   }
 }
 
@@ -199,6 +220,10 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
   return {
     append: (owner: Owned, frame: LogFrame, previous: LogPlace) =>
       send({
+        name: 'append',
+        cell: owner.cell,
+        owner,
+        frame,
         locks: [cellLock(owner.cell, true), { name: `slot ${owner.cell} ${frame.first}`, shared: false }],
         check(tables) {
           const log = tables.log.get(owner.cell)!;
@@ -209,12 +234,17 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     barrier: (owner) =>
       send({
+        name: 'barrier',
+        cell: owner.cell,
+        owner,
         locks: [cellLock(owner.cell, false)],
         check: (tables) => (owns(tables, owner) ? done : undefined),
         effect: () => undefined,
       }),
     take: (cell, seen, session) =>
       send({
+        name: 'take',
+        cell,
         locks: [cellLock(cell, false)],
         check({ cells }) {
           const row = cells.get(cell)!;
@@ -226,6 +256,9 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     handOver: (owner, end, to) =>
       send({
+        name: 'handOver',
+        cell: owner.cell,
+        owner,
         locks: [cellLock(owner.cell, false)],
         check(tables) {
           const row = tables.cells.get(owner.cell)!;
@@ -237,6 +270,9 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     trim: (owner, upTo) =>
       send({
+        name: 'trim',
+        cell: owner.cell,
+        owner,
         locks: [cellLock(owner.cell, false)],
         check: (tables) => (owns(tables, owner) ? done : undefined),
         effect({ cells, log }) {
@@ -247,10 +283,13 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
           row.trimmed = revision(Math.max(row.trimmed, upTo));
         },
       }),
-    look: (cell) => send({ locks: [], check: (tables) => ({ result: rowOf(tables, cell) }) }),
-    frameAt: (cell, first) => send({ locks: [], check: ({ log }) => ({ result: log.get(cell)!.get(first) }) }),
+    look: (cell) => send({ name: 'look', cell, locks: [], check: (tables) => ({ result: rowOf(tables, cell) }) }),
+    frameAt: (cell, first) =>
+      send({ name: 'frameAt', cell, locks: [], check: ({ log }) => ({ result: log.get(cell)!.get(first) }) }),
     read: (cell, after, framesMax) =>
       send({
+        name: 'read',
+        cell,
         locks: [],
         check: ({ log }) => ({
           result: [...log.get(cell)!.values()]
@@ -261,6 +300,7 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     join: (node, session, seen) =>
       send({
+        name: 'join',
         locks: [nodeLock(node)],
         check({ nodes }) {
           const before = nodes.get(node);
@@ -273,6 +313,7 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     beat: (node, session) =>
       send({
+        name: 'beat',
         locks: [nodeLock(node)],
         check({ nodes }) {
           const row = nodes.get(node);
@@ -282,6 +323,7 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     fence: (node, session, seen) =>
       send({
+        name: 'fence',
         locks: [nodeLock(node)],
         check({ nodes }) {
           const row = nodes.get(node);
@@ -291,6 +333,7 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     nodes: () =>
       send({
+        name: 'nodes',
         locks: [],
         check: ({ nodes }) => ({ result: [...nodes].map(([node, row]): NodeRow => ({ node, ...row })) }),
       }),
