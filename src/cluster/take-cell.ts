@@ -31,7 +31,10 @@ export async function takeCell(
     // It was handed over, or an earlier take of ours had no answer. A row that is seen proves nothing: a commit does.
     const owner = { cell, epoch: seen.epoch, session };
     const isOwner = await definite(() => engine.barrier(owner), pause);
-    return isOwner === 'refused' ? undefined : { owner, row: seen };
+    if (isOwner === 'refused') return undefined;
+    // What was seen may be old: its log may have been trimmed since.
+    const row = await definite(() => engine.look(cell), pause);
+    return row === 'refused' || row.epoch !== seen.epoch ? undefined : { owner, row };
   }
   const row = await definite(() => engine.take(cell, seen.epoch, session), pause);
   return row === 'refused' ? undefined : { owner: { cell, epoch: row.epoch, session }, row };
@@ -48,6 +51,8 @@ export interface ReadRequest {
   readonly from: LogPlace;
   /** The furthest end of this log that this node has ever seen; the log must have it still. */
   readonly remembered: LogPlace | undefined;
+  /** @returns what is wrong with the frame itself. Absent: nothing is looked for */
+  readonly check?: (frame: LogFrame) => string | undefined;
   readonly apply: (frame: LogFrame) => void;
 }
 
@@ -55,7 +60,7 @@ const framesMax = 64;
 
 /** Reads the log behind a take to its end, and checks that each frame follows the one before it. */
 export async function readToEnd(
-  { owner: { cell }, from, remembered, apply }: ReadRequest,
+  { owner: { cell }, from, remembered, check, apply }: ReadRequest,
   { engine, pause }: FencedLogDependencies,
 ): Promise<LogRead> {
   let end = from;
@@ -71,6 +76,8 @@ export async function readToEnd(
           reason: `the frame at ${first} does not follow the one before it`,
           after: end.last,
         };
+      const fault = check?.(frame);
+      if (fault !== undefined) return { kind: 'gone-back', reason: fault, after: end.last };
       apply(frame);
       end = { first, last, chain };
       if (remembered?.last === last) {

@@ -4,16 +4,18 @@
  * the standby has it. Meanwhile it holds its locks. If the wait for the standby is cancelled, what it wrote can be seen, is
  * not durable, and its caller does not know. A fail-over keeps what the standby has, and nothing else.
  */
-import type {
-  Cell,
-  CellRow,
-  Engine,
-  EngineAnswer,
-  LogFrame,
-  LogPlace,
-  NodeRow,
-  Owned,
-  Session,
+import {
+  logStart,
+  type Cell,
+  type CellRow,
+  type Engine,
+  type EngineAnswer,
+  type LogFrame,
+  type LogPlace,
+  type NodeRow,
+  type Owned,
+  type Session,
+  type Snapshot,
 } from '../../src/cluster/engine.ts';
 import { revision, type Revision } from '../../src/protocol/ids.ts';
 
@@ -21,6 +23,7 @@ interface CellState {
   epoch: number;
   session: Session | undefined;
   trimmed: Revision;
+  snapshot: Snapshot | undefined;
 }
 
 interface NodeState {
@@ -33,6 +36,8 @@ export interface Tables {
   readonly cells: Map<Cell, CellState>;
   readonly nodes: Map<string, NodeState>;
   readonly log: Map<Cell, Map<Revision, LogFrame>>;
+  /** Of snapshots: by the cell, then by epoch, end and number. */
+  readonly parts: Map<Cell, Map<string, Buffer>>;
 }
 
 interface Lock {
@@ -73,12 +78,13 @@ export interface EngineFaults {
   after(delayMs: number, run: () => void): void;
 }
 
-export const anchor: LogPlace = { first: revision(0), last: revision(0), chain: 0 };
+export const anchor = logStart;
 
 function emptyTables(cells: number): Tables {
-  const tables: Tables = { cells: new Map(), nodes: new Map(), log: new Map() };
+  const tables: Tables = { cells: new Map(), nodes: new Map(), log: new Map(), parts: new Map() };
   for (let cell = 0; cell < cells; cell += 1) {
-    tables.cells.set(cell, { epoch: 0, session: undefined, trimmed: revision(0) });
+    tables.cells.set(cell, { epoch: 0, session: undefined, trimmed: revision(0), snapshot: undefined });
+    tables.parts.set(cell, new Map());
     const frame: LogFrame = { ...anchor, epoch: 0, previous: 0, bytes: Buffer.alloc(0) };
     tables.log.set(cell, new Map([[revision(0), frame]]));
   }
@@ -211,6 +217,9 @@ const owns = ({ cells }: Tables, { cell, epoch, session }: Owned): boolean => {
   return row.epoch === epoch && row.session === session;
 };
 const cellLock = (cell: Cell, shared: boolean): Lock => ({ name: `cell ${cell}`, shared });
+const partName = ({ epoch, last }: Pick<Snapshot, 'epoch' | 'last'>, part: number): string => `${epoch} ${last} ${part}`;
+const partsOf = (snapshot: Snapshot): string[] =>
+  Array.from({ length: snapshot.parts }, (_, part) => partName(snapshot, part));
 const nodeLock = (node: string): Lock => ({ name: `node ${node}`, shared: false });
 const rowOf = ({ cells }: Tables, cell: Cell): CellRow => ({ cell, ...cells.get(cell)! });
 
@@ -250,7 +259,7 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
           const row = cells.get(cell)!;
           const isMine = row.epoch === seen + 1 && row.session === session;
           if (row.epoch !== seen && !isMine) return undefined;
-          return { result: { cell, epoch: seen + 1, session, trimmed: row.trimmed } };
+          return { result: { ...row, cell, epoch: seen + 1, session } };
         },
         effect: ({ cells }) => void Object.assign(cells.get(cell)!, { epoch: seen + 1, session }),
       }),
@@ -282,6 +291,44 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
           const row = cells.get(owner.cell)!;
           row.trimmed = revision(Math.max(row.trimmed, upTo));
         },
+      }),
+    putPart: (owner, last, part, bytes) =>
+      send({
+        name: 'putPart',
+        cell: owner.cell,
+        owner,
+        locks: [cellLock(owner.cell, true)],
+        check: (tables) => (owns(tables, owner) ? done : undefined),
+        effect: ({ parts }) => void parts.get(owner.cell)!.set(partName({ epoch: owner.epoch, last }, part), bytes),
+      }),
+    publish: (owner, snapshot) =>
+      send({
+        name: 'publish',
+        cell: owner.cell,
+        owner,
+        locks: [cellLock(owner.cell, false)],
+        check(tables) {
+          const own = partsOf(snapshot);
+          const parts = tables.parts.get(owner.cell)!;
+          const before = tables.cells.get(owner.cell)!.snapshot;
+          const isNewer = before === undefined || before.last < snapshot.last;
+          const isAgain = before?.last === snapshot.last && before.epoch === snapshot.epoch;
+          const isWhole = own.every((name) => parts.has(name));
+          return owns(tables, owner) && isWhole && (isNewer || isAgain) ? done : undefined;
+        },
+        effect({ cells, parts }) {
+          const own = new Set(partsOf(snapshot));
+          cells.get(owner.cell)!.snapshot = snapshot;
+          const all = parts.get(owner.cell)!;
+          for (const name of all.keys()) if (!own.has(name)) all.delete(name);
+        },
+      }),
+    readPart: (cell, snapshot, part) =>
+      send({
+        name: 'readPart',
+        cell,
+        locks: [],
+        check: ({ parts }) => ({ result: parts.get(cell)!.get(partName(snapshot, part)) }),
       }),
     look: (cell) => send({ name: 'look', cell, locks: [], check: (tables) => ({ result: rowOf(tables, cell) }) }),
     frameAt: (cell, first) =>
