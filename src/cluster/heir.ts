@@ -32,6 +32,7 @@ export class Heir {
   #end: LogPlace;
   #following = false;
   #stopped = false;
+  #isWhole = true;
 
   constructor(request: HeirRequest, dependencies: HeirDependencies) {
     this.#request = request;
@@ -44,14 +45,10 @@ export class Heir {
     return this.#end;
   }
 
-  /** Whether it is in the middle of reading: what it has is whole only between. */
-  get isFollowing(): boolean {
-    return this.#following;
-  }
-
-  /** Applies nothing any more: its node opens the cell. */
-  stop(): void {
+  /** Applies nothing any more: its node opens the cell. @returns undefined: what it has is a part of a snapshot */
+  stop(): LogPlace | undefined {
     this.#stopped = true;
+    return this.#isWhole ? this.#end : undefined;
   }
 
   /** Reads on, as far as the log can be read. One call at a time; the engine's silence ends it. */
@@ -86,7 +83,8 @@ export class Heir {
   /** How many of the frames have one behind them. */
   async #proven(frames: readonly LogFrame[]): Promise<number> {
     const last = frames.at(-1);
-    if (last === undefined || frames.length > 1 || last.bytes.length < largeBytes) return Math.max(0, frames.length - 1);
+    if (last === undefined || frames.length > 1 || last.bytes.length < largeBytes)
+      return Math.max(0, frames.length - 1);
     const behind = await this.#dependencies.engine.read(this.#request.cell, last.last, 1);
     return behind.kind === 'done' && behind.result[0]?.previous === last.chain ? 1 : 0;
   }
@@ -98,16 +96,16 @@ export class Heir {
     const row = await engine.look(cell);
     if (row.kind !== 'done' || this.#stopped) return false;
     const { snapshot } = row.result;
-    reader.begin(snapshot);
+    reader.begin(undefined);
     this.#end = logStart;
-    if (snapshot === undefined) return true;
-    if (!(await readSnapshot({ cell, snapshot, reader }, this.#dependencies))) {
-      // A newer one has taken its place. What is here now is the beginning of nothing.
-      reader.begin(undefined);
-      return false;
-    }
-    const { first, last, chain } = snapshot;
-    this.#end = { first, last, chain };
-    return true;
+    if (snapshot === undefined) return false;
+    this.#isWhole = false;
+    const isWhole = await readSnapshot({ cell, snapshot, reader }, this.#dependencies);
+    if (this.#stopped) return false;
+    this.#isWhole = true;
+    // A newer one has taken its place, and what is here is a part of nothing.
+    if (!isWhole) reader.begin(undefined);
+    else this.#end = { first: snapshot.first, last: snapshot.last, chain: snapshot.chain };
+    return false;
   }
 }

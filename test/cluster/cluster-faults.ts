@@ -2,6 +2,7 @@
  * What happens to a simulated cluster. Some of it is blind, some is aimed at a moment that chance would seldom meet: an
  * append that arrives just when its cell is taken, an engine that forgets a take, a question that is old when it is answered.
  */
+import { revision } from '../../src/protocol/ids.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import type { ClusterNode } from './cluster-node.ts';
 import type { ClusterWorld } from './cluster-world.ts';
@@ -208,9 +209,12 @@ export class ClusterFaults {
 
   /** Whoever has the cell, and whoever only believes it, cleans up. */
   #clean(cell: number): void {
-    const { nodes } = this.#scene;
-    const places = [...nodes.values()].map(({ context: { disk } }) => disk.cells.get(cell)?.place.last ?? 0);
-    for (const node of nodes.values()) void node.trim(cell, Math.min(...places) as never);
+    const { nodes, world } = this.#scene;
+    for (const node of nodes.values()) {
+      const end = node.open.get(cell)?.place.last ?? 0;
+      // A trim asks for more than there is, now and then.
+      void node.clean(cell, revision(world.chance(2) ? end + 10 : Math.max(0, end - world.random.below(200))));
+    }
   }
 
   #ownerOf(cell: number): ClusterNode | undefined {

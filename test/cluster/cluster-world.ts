@@ -6,7 +6,7 @@
 import type { SeededRandom } from '../support/seeded-random.ts';
 
 /** Runs when all promises have gone on that can: ticks come when there is no other such job. */
-const settled = (): Promise<void> => new Promise((resolve) => void process.nextTick(resolve));
+const settled = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve));
 
 interface Event {
   readonly at: number;

@@ -114,7 +114,10 @@ export function testEngine(
     const answers = await Promise.all(mine.map((session) => engine.take(4, 0, session)));
     assert.deepEqual(answers.map(({ kind }) => kind).toSorted(), ['done', 'refused', 'refused', 'refused']);
     const session = mine[answers.findIndex(({ kind }) => kind === 'done')]!;
-    assert.deepEqual(await engine.look(4), { kind: 'done', result: { cell: 4, epoch: 1, session, trimmed: 0, snapshot: undefined } });
+    assert.deepEqual(await engine.look(4), {
+      kind: 'done',
+      result: { cell: 4, epoch: 1, session, trimmed: 0, snapshot: undefined },
+    });
   });
 
   contract('while takes and appends meet, no frame follows a take that it does not know', async (engine) => {

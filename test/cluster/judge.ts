@@ -9,6 +9,7 @@
  *   - The epochs of a log never fall, every frame follows the one before it, and an epoch begins with its owner's frame.
  *   - Nothing of a cell changes but by the owner that its row names.
  *   - A node that knows of a frame that the engine has lost does not serve its cell, and does not take a loss for a take.
+ *   - What a hand-over holds goes on in its order.
  *   - Nobody is declared dead by a node whose own beats were held up.
  */
 import { crc32 } from 'node:zlib';
@@ -55,6 +56,7 @@ export class Judge {
   readonly #acknowledged = new Map<string, { readonly cell: number; readonly rev: number; readonly write: string }>();
   readonly #refused = new Set<string>();
   readonly #meanings = new Map<string, string>();
+  readonly #ordered: (readonly string[])[] = [];
   readonly #shown = new Map<number, number>();
   readonly #frames = new Map<number, LogFrame>();
   readonly #states = new Map<number, CellState>([[0, emptyState]]);
@@ -121,6 +123,12 @@ export class Judge {
     this.violations.push(`cell ${cell}: the frame at ${place.first} is lost, and who knew it has not noticed`);
   }
 
+  /** These writes go to another node in this order. */
+  keepOrder(writes: readonly string[]): void {
+    this.count('sent on');
+    this.#ordered.push(writes);
+  }
+
   /** A node has found others gone. @param beats when its own beats were acknowledged */
   fences(node: string, beats: readonly number[]): void {
     this.count('found gone');
@@ -153,6 +161,11 @@ export class Judge {
         if (told !== undefined && told !== write && !this.mayHaveLost.has(cell))
           this.violations.push(`cell ${cell}: ${rev} is ${write}, and was told to be ${told}`);
       }
+    }
+    for (const ordered of this.#ordered) {
+      const places = ordered.flatMap((write) => writes.get(write) ?? []);
+      if (places.some((rev, i) => i > 0 && rev < places[i - 1]!))
+        this.violations.push(`${ordered.join(', ')} were sent on in this order, and are in another one`);
     }
     for (const { cell, rev, write } of this.#acknowledged.values())
       if (writes.get(write) !== rev && !this.mayHaveLost.has(cell))

@@ -217,7 +217,8 @@ const owns = ({ cells }: Tables, { cell, epoch, session }: Owned): boolean => {
   return row.epoch === epoch && row.session === session;
 };
 const cellLock = (cell: Cell, shared: boolean): Lock => ({ name: `cell ${cell}`, shared });
-const partName = ({ epoch, last }: Pick<Snapshot, 'epoch' | 'last'>, part: number): string => `${epoch} ${last} ${part}`;
+const partName = ({ epoch, last }: Pick<Snapshot, 'epoch' | 'last'>, part: number): string =>
+  `${epoch} ${last} ${part}`;
 const partsOf = (snapshot: Snapshot): string[] =>
   Array.from({ length: snapshot.parts }, (_, part) => partName(snapshot, part));
 const nodeLock = (node: string): Lock => ({ name: `node ${node}`, shared: false });

@@ -7,8 +7,9 @@ import { ClusterFaults } from './cluster-faults.ts';
 import { ClusterNetwork } from './cluster-network.ts';
 import { ClusterNode, newDisk, type NodeDisk } from './cluster-node.ts';
 import { ClusterWorld, Machine } from './cluster-world.ts';
-import { Judge } from './judge.ts';
+import { Judge, type Reply } from './judge.ts';
 import { ModelEngine } from './model-engine.ts';
+import type { WriteOutcome } from './served-cell.ts';
 
 export interface ClusterRun {
   readonly violations: readonly string[];
@@ -109,6 +110,7 @@ class Run {
       newSession: () => (this.#sessions += 1),
       cells: this.#cells,
       peer: (session) => [...this.#nodes.values()].find((other) => other.session?.id === session),
+      losesMessages: () => !this.#quiet && world.chance(6),
     });
     node.start();
     return node;
@@ -138,19 +140,20 @@ class Run {
         world.between(0.1, 2),
         () => {
           if (isRead) {
-            void node.read(cell).then((reply) => {
-              if (reply !== undefined) this.#judge.read(cell, reply, before);
+            const told = (reply: Reply | 'refused' | undefined): void => {
+              if (reply !== undefined && reply !== 'refused') this.#judge.read(cell, reply, before);
               done();
-            });
-            return;
+            };
+            return node.serve(cell, { write: undefined, done: told });
           }
           this.#writes += 1;
           const write = `w${this.#writes}`;
-          void node.write(cell, write).then((outcome) => {
+          const told = (outcome: WriteOutcome): void => {
             if (outcome === 'refused') this.#judge.refused(write);
             else if (outcome !== undefined) this.#judge.acknowledged(cell, outcome, write);
             done();
-          });
+          };
+          node.serve(cell, { write, done: told });
         },
         machine,
       );
