@@ -70,9 +70,9 @@ export class FencedLog {
     this.#over = 'deposed';
     const given = await definite(() => this.#engine.handOver(this.owner, this.#end, to), this.#pause);
     if (given !== 'refused') return 'done';
-    const isOwner = await definite(() => this.#engine.barrier(this.owner), this.#pause);
+    const owns = await definite(() => this.#engine.barrier(this.owner), this.#pause);
     // An owner is refused only if its last frame is missing.
-    if (isOwner !== 'refused' || (await this.#hasGoneBack())) this.#over = 'gone-back';
+    if (owns !== 'refused' || (await this.#hasGoneBack())) this.#over = 'gone-back';
     return this.#over;
   }
 
