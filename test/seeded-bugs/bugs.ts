@@ -2806,9 +2806,9 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the log is read before the take',
     file: 'src/cluster/open-cell.ts',
-    find: "  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);\n  if (taken === undefined) return { kind: 'lost' };\n  const { owner } = taken;\n  const read = await readToEnd({ owner, from, remembered, apply }, dependencies);\n",
+    find: "  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);\n  if (taken === undefined) return { kind: 'lost' };\n  const { owner, row } = taken;\n  const from = typeof request.from === 'function' ? await request.from(row, owner) : request.from;\n  if (typeof from === 'string') return { kind: 'gone-back', reason: from };\n  const read = await readToEnd({ owner, from, remembered, apply, ...(check && { check }) }, dependencies);\n",
     replace:
-      "  const early = { cell: seen.cell, epoch: seen.epoch, session };\n  const read = await readToEnd({ owner: early, from, remembered, apply }, dependencies);\n  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);\n  if (taken === undefined) return { kind: 'lost' };\n  const { owner } = taken;\n",
+      "  const early = { cell: seen.cell, epoch: seen.epoch, session };\n  const from = request.from as LogPlace;\n  const read = await readToEnd({ owner: early, from, remembered, apply }, dependencies);\n  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);\n  if (taken === undefined) return { kind: 'lost' };\n  const { owner } = taken;\n",
     caughtBy: { file: 'test/cluster/open-cell.test.ts', test: 'the log is read behind the take' },
   },
   {
@@ -2845,6 +2845,48 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'previous !== end.chain || first <= end.last',
     replace: 'first <= end.last',
     caughtBy: { file: 'test/cluster/take-cell.test.ts', test: 'a hole, a shorter log and another frame' },
+  },
+  {
+    name: 'a cell acknowledges a frame before the engine has it',
+    file: 'src/cluster/engine-journal.ts',
+    find: '      const result = await this.#put(frame);',
+    replace: '      revisions.setDurable(frame.last);\n      const result = await this.#put(frame);',
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'nothing is answered before the engine has it' },
+  },
+  {
+    name: 'an owner that was replaced goes on acknowledging',
+    file: 'src/cluster/engine-journal.ts',
+    find: "      if (result !== 'done') {",
+    replace: "      if (result === 'gone-back') {",
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'an owner that was replaced answers nothing more' },
+  },
+  {
+    name: 'a mirror is trusted although the engine has another log',
+    file: 'src/cluster/start-cell.ts',
+    find: 'last === mirrored.last && chain === mirrored.chain',
+    replace: 'last >= 0',
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'a node refuses a cell whose log is behind it' },
+  },
+  {
+    name: 'a frame that the engine damaged is replayed',
+    file: 'src/cluster/start-cell.ts',
+    find: "    if (typeof read === 'string') return read;",
+    replace: "    if (typeof read === 'string') return undefined;",
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'a node refuses a cell whose log is behind it' },
+  },
+  {
+    name: 'a checkpoint goes on behind the frame that holds its end',
+    file: 'src/cluster/start-cell.ts',
+    find: '{ first: frame.first, last: revision(frame.first - 1), chain: frame.previous }',
+    replace: '{ first: frame.first, last: frame.last, chain: frame.chain }',
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'a checkpoint whose mirror is gone reads on' },
+  },
+  {
+    name: 'the jump between two owners reads as lost history',
+    file: 'src/journal/file/file-journal-source.ts',
+    find: "undefined, 'never-given-out')",
+    replace: "undefined, 'lost')",
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'a watch that resumes at the next owner' },
   },
   {
     name: 'the cover counts from the answer',
