@@ -2900,8 +2900,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a cell that was handed over is opened without a barrier',
     file: 'src/cluster/take-cell.ts',
-    find: "return isOwner === 'refused' ? undefined : { owner, row: seen };",
-    replace: 'return isOwner === undefined ? undefined : { owner, row: seen };',
+    find: "    if (isOwner === 'refused') return undefined;\n    // What",
+    replace: '    void isOwner;\n    // What',
     caughtBy: { file: 'test/cluster/take-cell.test.ts', test: 'a row that names the session proves nothing' },
   },
   {
@@ -2922,15 +2922,15 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'no jump at a take',
     file: 'src/cluster/take-cell.ts',
-    find: "return revision(Math.max(next + (how === 'taken' ? takeJump : acceptLossJump), byTime));",
-    replace: "return revision(Math.max(next, how === 'taken' ? 0 : byTime));",
+    find: "return revision(next + (how === 'taken' ? takeJump : acceptLossJump) + sinceEnd * revisionsPerMs);",
+    replace: "return revision(next + (how === 'taken' ? 0 : acceptLossJump + sinceEnd * revisionsPerMs));",
     caughtBy: { file: 'test/cluster/take-cell.test.ts', test: 'a take jumps, by time too' },
   },
   {
     name: 'a take jumps to the same place again',
     file: 'src/cluster/take-cell.ts',
-    find: 'acceptLossJump), byTime)',
-    replace: 'acceptLossJump), byTime - byTime)',
+    find: 'acceptLossJump) + sinceEnd * revisionsPerMs',
+    replace: 'acceptLossJump) + sinceEnd * 0',
     caughtBy: { file: 'test/cluster/take-cell.test.ts', test: 'a take jumps, by time too' },
   },
   {
