@@ -1056,7 +1056,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a large reply that waits behind slices does not count as unread',
     file: 'src/front-end/http/lane/lane-replies.ts',
-    find: '    if (this.#large.chars > 0) this.#countUnread();\n',
+    find: '    if (this.#large.chars > 0) this.#countUnread(true);\n',
     replace: '',
     caughtBy: { file: 'test/front-end/http/lane/large-replies.test.ts', test: 'counts as unread' },
   },
@@ -2077,6 +2077,16 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/dispatcher/flows.test.ts', test: 'so many of a flow run at once' },
   },
   {
+    name: 'a slice of a large reply counts as another reply',
+    file: 'src/front-end/http/sockets/unread-replies.ts',
+    find: 'isAnother && before > 0 &&',
+    replace: 'before > 0 &&',
+    caughtBy: {
+      file: 'test/front-end/http/connections.test.ts',
+      test: 'such a reply arrives when its client reads late',
+    },
+  },
+  {
     name: 'a run that was asked for passes the rate of its flow',
     file: 'src/dispatcher/task-dispatcher.ts',
     find: '...(flow !== undefined && { flow }),',
@@ -2184,8 +2194,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the window of a DedupID is not in the commit',
     file: `${core}/operations/queue.ts`,
-    find: '  if (dedup !== undefined) {\n',
-    replace: "  if (dedup === '') {\n",
+    find: '  if (dedup !== undefined)\n    putDedup(',
+    replace: "  if (dedup === '')\n    putDedup(",
     caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'a DedupID counts once per window' },
   },
   {
@@ -2528,6 +2538,41 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/router/exports.test.ts', test: 'leaves out what has ended' },
   },
   {
+    name: 'an export does not tell that a task has moved on',
+    file: `${core}/operations/export-lines.ts`,
+    find: 'return other === undefined ? runLine(effect) : undefined;',
+    replace: 'return undefined;',
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'an export while others write' },
+  },
+  {
+    name: 'a DedupID that has counted is forgotten by an import',
+    file: `${core}/operations/account-load-memories.ts`,
+    find: 'if (seenBefore(view, dedup) !== undefined) return true;',
+    replace: 'if (dedup !== undefined) return true;',
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'an account of every kind' },
+  },
+  {
+    name: 'a DedupID that a deletion has forgotten counts where it is imported',
+    file: 'src/shared/export-lines.ts',
+    find: "generations[Kind] === (Kind === 'message' ? Generation : Deletions)",
+    replace: "generations.message === (Kind === 'message' ? Generation : generations.message)",
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'counts the last of a DedupID' },
+  },
+  {
+    name: 'a task that is imported sends requests anywhere',
+    file: 'src/front-end/task-targets.ts',
+    find: '  requireTargets([{ key: line.key, definition }], policy);\n',
+    replace: '',
+    caughtBy: { file: 'test/server/api-accounts.test.ts', test: 'goes nowhere else' },
+  },
+  {
+    name: 'a task runs before an import has put where it stands',
+    file: 'src/shared/export-lines.ts',
+    find: "return line.Kind === 'task' && this.#last",
+    replace: "return line.Kind === 'runs' && this.#last",
+    caughtBy: { file: 'test/router/exports.test.ts', test: 'counts the last of a DedupID' },
+  },
+  {
     name: 'usage leaves out leases of locks that several hold',
     file: `${core}/operations/usage.ts`,
     find: 'let bytes = entries.countOf(account, kinds.share).bytes + ',
@@ -2855,16 +2900,16 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a cell that was handed over is opened without a barrier',
     file: 'src/cluster/take-cell.ts',
-    find: "return isOwner === 'refused' ? undefined : { owner, row: seen };",
-    replace: 'return isOwner === undefined ? undefined : { owner, row: seen };',
+    find: "    if (isOwner === 'refused') return undefined;\n    // What",
+    replace: '    void isOwner;\n    // What',
     caughtBy: { file: 'test/cluster/take-cell.test.ts', test: 'a row that names the session proves nothing' },
   },
   {
     name: 'the log is read before the take',
     file: 'src/cluster/open-cell.ts',
-    find: "  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);\n  if (taken === undefined) return { kind: 'lost' };\n  const { owner } = taken;\n  const read = await readToEnd({ owner, from, remembered, apply }, dependencies);\n",
+    find: "  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);\n  if (taken === undefined) return { kind: 'lost' };\n  const { owner, row } = taken;\n  const from = typeof request.from === 'function' ? await request.from(row, owner) : request.from;\n  if (typeof from === 'string') return { kind: 'gone-back', reason: from };\n  const read = await readToEnd({ owner, from, remembered, apply, ...(check && { check }) }, dependencies);\n",
     replace:
-      "  const early = { cell: seen.cell, epoch: seen.epoch, session };\n  const read = await readToEnd({ owner: early, from, remembered, apply }, dependencies);\n  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);\n  if (taken === undefined) return { kind: 'lost' };\n  const { owner } = taken;\n",
+      "  const early = { cell: seen.cell, epoch: seen.epoch, session };\n  const from = request.from as LogPlace;\n  const read = await readToEnd({ owner: early, from, remembered, apply }, dependencies);\n  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);\n  if (taken === undefined) return { kind: 'lost' };\n  const { owner } = taken;\n",
     caughtBy: { file: 'test/cluster/open-cell.test.ts', test: 'the log is read behind the take' },
   },
   {
@@ -2877,15 +2922,15 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'no jump at a take',
     file: 'src/cluster/take-cell.ts',
-    find: "return revision(Math.max(next + (how === 'taken' ? takeJump : acceptLossJump), byTime));",
-    replace: "return revision(Math.max(next, how === 'taken' ? 0 : byTime));",
+    find: "return revision(next + (how === 'taken' ? takeJump : acceptLossJump) + sinceEnd * revisionsPerMs);",
+    replace: "return revision(next + (how === 'taken' ? 0 : acceptLossJump + sinceEnd * revisionsPerMs));",
     caughtBy: { file: 'test/cluster/take-cell.test.ts', test: 'a take jumps, by time too' },
   },
   {
     name: 'a take jumps to the same place again',
     file: 'src/cluster/take-cell.ts',
-    find: 'acceptLossJump), byTime)',
-    replace: 'acceptLossJump), byTime - byTime)',
+    find: 'acceptLossJump) + sinceEnd * revisionsPerMs',
+    replace: 'acceptLossJump) + sinceEnd * 0',
     caughtBy: { file: 'test/cluster/take-cell.test.ts', test: 'a take jumps, by time too' },
   },
   {
@@ -2901,6 +2946,48 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'previous !== end.chain || first <= end.last',
     replace: 'first <= end.last',
     caughtBy: { file: 'test/cluster/take-cell.test.ts', test: 'a hole, a shorter log and another frame' },
+  },
+  {
+    name: 'a cell acknowledges a frame before the engine has it',
+    file: 'src/cluster/engine-journal.ts',
+    find: '      const result = await this.#put(frame);',
+    replace: '      revisions.setDurable(frame.last);\n      const result = await this.#put(frame);',
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'nothing is answered before the engine has it' },
+  },
+  {
+    name: 'an owner that was replaced goes on acknowledging',
+    file: 'src/cluster/engine-journal.ts',
+    find: "      if (result !== 'done') {",
+    replace: "      if (result === 'gone-back') {",
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'an owner that was replaced answers nothing more' },
+  },
+  {
+    name: 'a mirror is trusted although the engine has another log',
+    file: 'src/cluster/start-cell.ts',
+    find: 'last === mirrored.last && chain === mirrored.chain',
+    replace: 'last >= 0',
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'a node refuses a cell whose log is behind it' },
+  },
+  {
+    name: 'a frame that the engine damaged is replayed',
+    file: 'src/cluster/start-cell.ts',
+    find: "    if (typeof read === 'string') return read;",
+    replace: "    if (typeof read === 'string') return undefined;",
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'a node refuses a cell whose log is behind it' },
+  },
+  {
+    name: 'a checkpoint goes on behind the frame that holds its end',
+    file: 'src/cluster/start-cell.ts',
+    find: '{ first: frame.first, last: revision(frame.first - 1), chain: frame.previous }',
+    replace: '{ first: frame.first, last: frame.last, chain: frame.chain }',
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'a checkpoint whose mirror is gone reads on' },
+  },
+  {
+    name: 'the jump between two owners reads as lost history',
+    file: 'src/journal/file/file-journal-source.ts',
+    find: "undefined, 'never-given-out')",
+    replace: "undefined, 'lost')",
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'a watch that resumes at the next owner' },
   },
   {
     name: 'the cover counts from the answer',
