@@ -1,5 +1,5 @@
 /** The REST calls, each made from its declaration: one command with a reply format of its own. */
-import { hash, randomBytes } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { audited } from '../../audited.ts';
 import { withIdempotency } from '../../fingerprint.ts';
@@ -8,6 +8,7 @@ import { revision } from '../../../protocol/ids.ts';
 import type { IdempotencyOptions } from '../../../protocol/operations/idempotency.ts';
 import { callList, mayWait, type Command } from '../../../protocol/operations/operations.ts';
 import { refuse } from '../../../protocol/refusal.ts';
+import { newTaskID } from '../../../shared/new-secret.ts';
 import { requireScopes } from '../../access.ts';
 import { withTargets } from '../../task-targets.ts';
 import { operationOfCall } from '../../request-metrics.ts';
@@ -56,9 +57,9 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
   }
 }
 
-/** 120 bits. */
+/** A retry under an idempotency id makes the same one. */
 function newID(idempotency: IdempotencyOptions | undefined): string {
-  if (idempotency === undefined) return randomBytes(15).toString('base64url');
+  if (idempotency === undefined) return newTaskID();
   return hash('sha256', JSON.stringify(idempotency.ids), 'buffer').subarray(0, 15).toString('base64url');
 }
 
