@@ -179,10 +179,9 @@ export class FrontEnd {
   /** Takes other settings over, from the next request, login and connection on. */
   reload(settings: LiveSettings): void {
     const { tokens, accounts, limits, corsOrigins, httpTls, respTls, log } = settings;
-    const { config } = this.#options;
     this.#context.inForce.replace(settings);
     this.#context.quotas.replace(limits, ownQuotasOf(accounts));
-    Object.assign(config.limits, limits); // where whoever needs a limit looks it up
+    Object.assign(this.#options.config.limits, limits); // where whoever needs a limit looks it up
     this.#context.rateLimiter.replace(limits.account_requests_per_second, ratesOf(accounts));
     this.#accounts.replace(ownLimitsOf(accounts));
     this.#context.scripts?.replaceBudgets(scriptCpuOf(accounts));
