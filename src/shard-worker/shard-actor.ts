@@ -193,8 +193,10 @@ export class ShardActor {
     for (let taken = 0; this.#mailbox.size > 0; taken += 1) {
       const full = taken >= turnMessagesMax || this.#turnOut.length + this.#records.byteLength >= turnBytesMax;
       if (full || before - start >= turnMicrosMax) return 'some';
-      const letter = this.#mailbox.take(congested, this.#held.holds);
-      if (letter === undefined) return 'held back';
+      // What is dear begins a turn of its own: those that were served before it in this one would wait for it.
+      const left = taken === 0 ? Infinity : turnMicrosMax - (before - start);
+      const letter = this.#mailbox.take(congested, this.#held.holds, left);
+      if (letter === undefined) return this.#mailbox.isDear ? 'some' : 'held back';
       const length = this.#turnOut.length;
       this.#handle(turn, letter);
       this.#keepOwnMessages();

@@ -154,6 +154,8 @@ export const lockLimitMax = 10_000;
 export const lockDurMsDefault = 30 * 1000;
 /** Messages of one delivery, and of one group in it. */
 export const dequeueMax = 1000;
+/** Groups of one delivery: each has an entry and a place in the line of its own, so it costs as much as several messages. */
+export const dequeueGroupsMax = 250;
 /** Bytes of data in one delivery, which has one message at least. */
 export const dequeueBytesMax = 4 * 1024 * 1024;
 export const priorityMax = 9;
@@ -167,13 +169,15 @@ export const queueWindowMsMax = 7 * 24 * 60 * 60 * 1000;
 /** How long a Dequeue with an AttemptID is remembered at most. */
 export const attemptMsMax = 5 * 60 * 1000;
 /** Entries of purged queues that one turn of a shard removes. */
-export const sweptPerTurn = 1000;
+export const sweptPerTurn = 250;
 /** Entries of deleted accounts that one turn of a shard removes: each is looked at, and written. */
-export const wipedPerTurn = 500;
+export const wipedPerTurn = 200;
 /** Accounts that are deleted at once. */
 export const deletionsMax = 64;
 /** Bytes of messages that expire in one turn of a shard, or become dead letters; it stops after the one that reaches it. */
 export const expiryTurnBytesMax = 4 * 1024 * 1024;
+/** Messages that the ends of leases of groups look at in one turn of a shard; one that ends itself counts as several. */
+export const expiryStepsMax = 1000;
 /** Queues whose next messages a shard remembers; it finds those of others anew. */
 export const rememberedQueuesMax = 4096;
 export const waitMsMax = 300 * 1000;
@@ -245,7 +249,7 @@ export const mutexHistoryMs = 10 * 1000;
 /** After a start, locks are held for at least this long, because owners could not renew while the server was down. */
 export const lockGraceMs = 10 * 1000;
 /** Expired entries that one turn of a shard removes, and timers in memory that it runs: a few milliseconds. A part of a
- * queue counts as four. */
+ * queue counts as four, and so does a consumer whose wait is over. */
 export const expiryBatchMax = 128;
 /** Entries that one page of a list reads. A shard does nothing else meanwhile: about a millisecond. */
 export const pageScanMax = 1000;

@@ -2,7 +2,7 @@
 import type { MessageId } from '../../../protocol/message-id.ts';
 import type { DeliveredMessage, DequeueOperation, DequeueResult } from '../../../protocol/operations/queue.ts';
 import { kinds } from '../../../protocol/record.ts';
-import { attemptMsMax, dequeueBytesMax } from '../../../shared/limits.ts';
+import { attemptMsMax, dequeueBytesMax, dequeueGroupsMax } from '../../../shared/limits.ts';
 import {
   addAttempts,
   attemptsAt,
@@ -15,11 +15,9 @@ import { openPlace } from '../state/places.ts';
 import { WriteSet } from '../state/write-set.ts';
 import type { Turn } from '../state/turn.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
-import { attemptsFrom, dropMessage, messageOf, placeOfText, regroup, withOwnLock } from './queue-moves.ts';
+import { attemptsFrom, dropMessage, lapsedMax, messageOf, placeOfText, regroup, withOwnLock } from './queue-moves.ts';
 import { QueueView, type Part } from './queue-view.ts';
 
-/** Messages of a group whose time is over, which one delivery ends by itself. */
-const lapsedMax = 100;
 /** What an effect takes in a record besides its texts, at most three bytes a character. */
 const effectOverhead = 200;
 
@@ -32,6 +30,10 @@ class Taking {
   readonly fresh: string[] = [];
   readonly till: number;
   readonly most: number;
+  /** Messages of groups whose time is over: the call ends a bounded number of them by itself. */
+  lapsed = 0;
+  /** Groups that it has a message of. */
+  groups = 0;
   #bytes = 0;
   #recordBytes = 0;
   readonly #bytesMax: number;
@@ -161,19 +163,19 @@ function takeRetried(taking: Taking, rest: string, place: string): boolean {
 
 function takeGroup(taking: Taking, rest: string, group: string): boolean {
   const { view, operation, till } = taking;
+  if (taking.groups >= dequeueGroupsMax) return false;
   const record = view.groupOf(group);
   if (record?.state !== 'r') return true;
   let head: string | undefined;
   let last = '';
   let out = 0;
   let full = false;
-  let over = 0;
   let lastOver: string | undefined;
   for (const { place, part } of view.groupMessages(group)) {
     if (view.hasLapsed(part)) {
       // It must not count as out with those around it. Of very many, the expiry ends the first.
-      over += 1;
-      if (over > lapsedMax) {
+      taking.lapsed += 1;
+      if (taking.lapsed > lapsedMax) {
         if (head === undefined) return true;
         break;
       }
@@ -203,6 +205,7 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
   }
   // Rows below the head are gone, so the count may begin in front of everything.
   const attempts = addAttempts(attemptsFrom(record.attempts, head), { after: '', upTo: last, add: 1 });
+  taking.groups += 1;
   view.drop('r', rest);
   view.putGroup(group, { state: 'f', lock: 0, durMs: operation.durMs, nacked: false, out, last, attempts }, till);
   return !full;
