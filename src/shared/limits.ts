@@ -154,8 +154,6 @@ export const lockLimitMax = 10_000;
 export const lockDurMsDefault = 30 * 1000;
 /** Messages of one delivery, and of one group in it. */
 export const dequeueMax = 1000;
-/** Groups of one delivery: each has an entry and a place in the line of its own, so it costs as much as several messages. */
-export const dequeueGroupsMax = 250;
 /** Bytes of data in one delivery, which has one message at least. */
 export const dequeueBytesMax = 4 * 1024 * 1024;
 export const priorityMax = 9;
@@ -176,8 +174,6 @@ export const wipedPerTurn = 200;
 export const deletionsMax = 64;
 /** Bytes of messages that expire in one turn of a shard, or become dead letters; it stops after the one that reaches it. */
 export const expiryTurnBytesMax = 4 * 1024 * 1024;
-/** Messages that the ends of leases of groups look at in one turn of a shard; one that ends itself counts as several. */
-export const expiryStepsMax = 1000;
 /** Queues whose next messages a shard remembers; it finds those of others anew. */
 export const rememberedQueuesMax = 4096;
 export const waitMsMax = 300 * 1000;

@@ -2372,6 +2372,20 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/turn-bounds.test.ts`, test: 'what is dear begins a turn of its own' },
   },
   {
+    name: 'what a group that is given back has of old messages ends in one commit',
+    file: `${core}/operations/queue-moves.ts`,
+    find: 'dropped > lapsedMax',
+    replace: 'dropped > 10_000',
+    caughtBy: { file: `${tests}/core/bounded-work.test.ts`, test: 'in front of a thousand that are too old' },
+  },
+  {
+    name: 'a front end begins what is dear behind what it has just begun',
+    file: 'src/front-end/http/request-turns.ts',
+    find: 'sliceMicros - (before - start);',
+    replace: 'Infinity;',
+    caughtBy: { file: 'test/front-end/http/request-turns.test.ts', test: 'what is dear begins a slice of its own' },
+  },
+  {
     name: 'a group that was served keeps its place in the line',
     file: `${core}/operations/queue-moves.ts`,
     find: "const at = where === 'front' ? placeOfText(place) : view.nextPlace();",

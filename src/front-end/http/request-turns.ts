@@ -55,8 +55,11 @@ export class RequestTurns {
     const start = meter();
     let before = start;
     while (before - start < sliceMicros) {
-      const begin = this.#waiting.take(false);
+      // What is dear begins a slice of its own: requests that were begun before it are sent to their shards first.
+      const left = before === start ? Infinity : sliceMicros - (before - start);
+      const begin = this.#waiting.take(false, undefined, left);
       if (begin === undefined) {
+        if (this.#waiting.isDear) break;
         this.#scheduled = false;
         return;
       }

@@ -13,7 +13,6 @@ import {
   deletionsMax,
   expiryBatchMax,
   expiryCommitBytesMax,
-  expiryStepsMax,
   expiryTurnBytesMax,
   sweptPerTurn,
 } from '../../shared/limits.ts';
@@ -23,7 +22,7 @@ import { beginDeletion, deletionTill } from './operations/account.ts';
 import { endEffect, exclusiveTill } from './operations/lock.ts';
 import { expireMutex } from './operations/mutex.ts';
 import { resources } from './operations/operations.ts';
-import { expirePart, isSpent, type ExpiryBudget } from './operations/queue-expiry.ts';
+import { expirePart, expiryStepsMax, isSpent, type ExpiryBudget } from './operations/queue-expiry.ts';
 import { expireShared } from './operations/shared-locks.ts';
 import { leaveQueue, timeOut } from './operations/waiting.ts';
 import { serveQueues } from './serve-queues.ts';

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { accountId } from '../../../src/protocol/ids.ts';
 import { kinds } from '../../../src/protocol/record.ts';
-import { dequeueGroupsMax, expiryBatchMax } from '../../../src/shared/limits.ts';
+import { dequeueGroupsMax } from '../../../src/shard-worker/core/operations/queue-take.ts';
+import { expiryBatchMax } from '../../../src/shared/limits.ts';
 import { ShardStore } from '../../../src/storage/shard-store.ts';
 import { apply, passTime } from '../../../src/shard-worker/core/apply.ts';
 import { acme, batch, get, kvList, lock, mlock, set, unlock } from '../../support/commands.ts';
@@ -73,7 +74,12 @@ test('leases of groups that all end at once end a few in each turn, and nobody g
 });
 
 /** A core on a real store, whose looks at entries are counted. */
-function countedCore(): { core: CoreUnderTest; looksOf: (run: () => unknown) => number } {
+function countedCore(): {
+  readonly core: CoreUnderTest;
+  readonly looksOf: (run: () => unknown) => number;
+  /** Of each turn, until nothing more is due. */
+  readonly looksOfTurns: () => number[];
+} {
   const entries = new CountedEntries(new ShardStore(new MemoryCheckpointStore()));
   const core = new CoreUnderTest({ entries });
   const looksOf = (run: () => unknown): number => {
@@ -81,37 +87,74 @@ function countedCore(): { core: CoreUnderTest; looksOf: (run: () => unknown) => 
     run();
     return entries.looked - before;
   };
-  return { core, looksOf };
+  const looksOfTurns = (): number[] => {
+    const looks: number[] = [];
+    for (;;) {
+      const before = entries.looked;
+      const more = passTime({ state: core.state, now: core.now, out: core });
+      looks.push(entries.looked - before);
+      if (!more) return looks;
+    }
+  };
+  return { core, looksOf, looksOfTurns };
 }
 
 const inGroup = (count: number, ttlMs: number): ReturnType<typeof send> =>
   send(...Array.from({ length: count }, (_, i) => message(i, { group: 'g', ttlMs })));
 
 test('a group with thousands of messages that are too old costs one turn, and one Dequeue, a bounded part of them', () => {
-  const { core, looksOf } = countedCore();
+  const { core, looksOf, looksOfTurns } = countedCore();
   for (let i = 0; i < 4; i += 1) core.ok(inGroup(1000, 1000));
   core.ok(inGroup(1, 0));
   core.jump(1000);
-  const turn = (): boolean => passTime({ state: core.state, now: core.now, out: core });
-  const looks = [looksOf(() => core.ask(take({ max: 1000, groupMax: 1000 })))];
-  for (let more = true; more; ) looks.push(looksOf(() => (more = turn())));
+  const looks = [looksOf(() => core.ask(take({ max: 1000, groupMax: 1000 }))), ...looksOfTurns()];
   assert.ok(looks.length > 50 && Math.max(...looks) < 4000, `${looks.length} turns, ${Math.max(...looks)} looks`);
   assert.equal(taken(core.ok(take({ max: 10, groupMax: 10 }))).length, 1);
 });
 
 test('the lease of a thousand messages that are too old ends a bounded number of them in each turn, and all', () => {
-  const { core, looksOf } = countedCore();
+  const { core, looksOfTurns } = countedCore();
   core.ok(policy({ MaxAttempts: 0 }));
   core.ok(inGroup(1, 0));
   core.ok(inGroup(900, 1000));
   core.ok(inGroup(1, 0));
   assert.equal(taken(core.ok(take({ max: 1000, groupMax: 1000, durMs: 2000 }))).length, 902);
   core.jump(2000);
-  const turn = (): boolean => passTime({ state: core.state, now: core.now, out: core });
-  const looks: number[] = [];
-  for (let more = true; more; ) looks.push(looksOf(() => (more = turn())));
+  const looks = looksOfTurns();
   assert.ok(looks.length > 5 && Math.max(...looks) < 4000, `${looks.length} turns, ${Math.max(...looks)} looks`);
   assert.equal(taken(core.ok(take({ max: 1000, groupMax: 1000 }))).length, 2);
+});
+
+test('who gives back a thousand messages of a group, the last one first, passes each a few times', () => {
+  const { core, looksOf } = countedCore();
+  core.ok(policy({ MaxAttempts: 0 }));
+  core.ok(inGroup(1000, 0));
+  const out = taken(core.ok(take({ max: 1000, groupMax: 1000 })));
+  const nacks = out.toReversed().map(({ ID, Lock }) => ({ key: 'q', id: ID, lock: Lock, delayMs: 0 }));
+  const looks = looksOf(() => core.ok(batch({ nack: nacks })));
+  assert.ok(looks < 20_000, `${looks}`);
+  assert.deepEqual(
+    taken(core.ok(take({ max: 1000, groupMax: 1000 }))).map(({ Attempts, Data }) => [Attempts, Data]),
+    out.map(({ Data }) => [2, Data]),
+  );
+});
+
+test('a message given back in front of a thousand that are too old ends a bounded part of them at once, and all soon', () => {
+  const { core, looksOf, looksOfTurns } = countedCore();
+  core.ok(policy({ MaxAttempts: 0 }));
+  core.ok(inGroup(900, 1000));
+  core.ok(inGroup(1, 0));
+  const out = taken(core.ok(take({ max: 1000, groupMax: 1000, durMs: 60_000 })));
+  core.jump(1000);
+  looksOfTurns();
+  const { ID, Lock } = out[0]!;
+  const looks = looksOf(() => core.ok(batch({ nack: [{ key: 'q', id: ID, lock: Lock }] })));
+  assert.ok(looks < 4000, `${looks}`);
+  assert.ok(Math.max(...looksOfTurns()) < 4000);
+  assert.deepEqual(
+    taken(core.ok(take({ max: 1000, groupMax: 1000 }))).map((each) => each.ID),
+    [out.at(-1)!.ID],
+  );
 });
 
 test('one Dequeue takes messages of a bounded number of groups, and one page of a peek looks at as few', () => {

@@ -38,6 +38,8 @@ export interface ExpiryBudget {
   steps: number;
 }
 
+/** Messages that the ends of leases of groups look at in one turn of a shard; one that ends itself counts as several. */
+export const expiryStepsMax = 1000;
 const stepsOfEnd = 8;
 
 export function isSpent({ bytes, steps }: ExpiryBudget): boolean {

@@ -121,6 +121,8 @@ export function attemptsFrom(attempts: Attempts, head: string): Attempts {
 
 /** Messages of a group whose time is over, which one look at the group passes: their own ends are due. */
 export const lapsedMax = 100;
+/** As many of all groups that one commit settles. */
+const passedMax = 1000;
 
 /**
  * Nothing of the group is out: it gets the state that its first message gives it. Behind very many whose time is over it
@@ -135,13 +137,19 @@ export function settleGroup(
   where: 'end' | 'front' = 'end',
 ): void {
   let lapsed = 0;
+  let dropped = 0;
   for (const { place, part } of view.groupMessages(group)) {
     if (view.hasLapsed(part)) {
       lapsed += 1;
-      if (lapsed <= lapsedMax) continue;
+      view.writeSet.passed += 1;
+      if (lapsed <= lapsedMax && view.writeSet.passed <= passedMax) continue;
     }
     if (part.till === 0 && isOver(view, decodeMessage(part.value))) {
-      // It was out when its time was over, so no deadline ends it.
+      // It was out when its time was over, so no deadline ends it. Of very many, the end of a lease goes on with the next.
+      dropped += 1;
+      if (dropped > lapsedMax) {
+        return view.putGroup(group, { ...last, state: 'f', out: 1, last: place }, view.now);
+      }
       dropMessage(view, { id: { ...placeOfText(place), priority: 0, group }, place, letter: 'g' }, true);
       continue;
     }

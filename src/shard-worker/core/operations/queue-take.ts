@@ -2,22 +2,34 @@
 import type { MessageId } from '../../../protocol/message-id.ts';
 import type { DeliveredMessage, DequeueOperation, DequeueResult } from '../../../protocol/operations/queue.ts';
 import { kinds } from '../../../protocol/record.ts';
-import { attemptMsMax, dequeueBytesMax, dequeueGroupsMax } from '../../../shared/limits.ts';
+import { attemptMsMax, dequeueBytesMax } from '../../../shared/limits.ts';
 import {
   addAttempts,
   attemptsAt,
   decodeMessage,
   decodeReady,
   messageRest,
+  type MessageRecord,
   type StateRecord,
 } from '../state/queue-records.ts';
 import { openPlace } from '../state/places.ts';
 import { WriteSet } from '../state/write-set.ts';
 import type { Turn } from '../state/turn.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
-import { attemptsFrom, dropMessage, lapsedMax, messageOf, placeOfText, regroup, withOwnLock } from './queue-moves.ts';
+import {
+  attemptsFrom,
+  dropMessage,
+  isOver,
+  lapsedMax,
+  messageOf,
+  placeOfText,
+  regroup,
+  withOwnLock,
+} from './queue-moves.ts';
 import { QueueView, type Part } from './queue-view.ts';
 
+/** Groups of one delivery: each has an entry and a place in the line of its own, so it costs as much as several messages. */
+export const dequeueGroupsMax = 250;
 /** What an effect takes in a record besides its texts, at most three bytes a character. */
 const effectOverhead = 200;
 
@@ -130,7 +142,8 @@ function takeFresh(taking: Taking, rest: string): boolean {
   const home = `m${rest.charAt(0)}`;
   view.putState(place, { state: 'f', home, lock: 0, attempts: 1, durMs: operation.durMs, nacked: false }, till);
   taking.fresh.push(rest);
-  deliver(taking, { ...placeOfText(place), priority: 9 - Number(rest.charAt(0)) }, part, { attempts: 1 });
+  const id = { ...placeOfText(place), priority: 9 - Number(rest.charAt(0)) };
+  deliver(taking, id, decodeMessage(part.value), { attempts: 1 });
   return true;
 }
 
@@ -157,7 +170,7 @@ function takeRetried(taking: Taking, rest: string, place: string): boolean {
   const attempts = state.attempts + 1;
   const taken: StateRecord = { state: 'f', home, lock: 0, attempts, durMs: operation.durMs, nacked: false };
   view.putState(place, error === undefined ? taken : { ...taken, error }, till);
-  deliver(taking, id, part, { attempts, error });
+  deliver(taking, id, decodeMessage(part.value), { attempts, error });
   return true;
 }
 
@@ -172,7 +185,9 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
   let full = false;
   let lastOver: string | undefined;
   for (const { place, part } of view.groupMessages(group)) {
-    if (view.hasLapsed(part)) {
+    const message = decodeMessage(part.value);
+    // One that was out when its time was over has no deadline any more.
+    if (view.hasLapsed(part) || (part.till === 0 && isOver(view, message))) {
       // It must not count as out with those around it. Of very many, the expiry ends the first.
       taking.lapsed += 1;
       if (taking.lapsed > lapsedMax) {
@@ -194,7 +209,7 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
     last = place;
     out += 1;
     const id: MessageId = { ...placeOfText(place), priority: 0, group };
-    deliver(taking, id, part, { attempts: attemptsAt(record.attempts, place) + 1, error: state?.error });
+    deliver(taking, id, message, { attempts: attemptsAt(record.attempts, place) + 1, error: state?.error });
     // The row behind it may cost a read of each layer.
     if (out >= operation.groupMax) break;
   }
@@ -220,10 +235,9 @@ export function becomeDue(view: QueueView, place: string, state: StateRecord): v
 function deliver(
   { messages, till }: Taking,
   id: MessageId,
-  part: Part,
+  { at, data }: Pick<MessageRecord, 'at' | 'data'>,
   { attempts, error }: { attempts: number; error?: string | undefined },
 ): void {
-  const { at, data } = decodeMessage(part.value);
   messages.push({ id, data, attempts, at, lock: 0, till, ...(error === undefined ? {} : { error }) });
 }
 
