@@ -2388,8 +2388,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'whoever is served first in a turn waits for what is dear behind it',
     file: 'src/shard-worker/shard-actor.ts',
-    find: 'turnMicrosMax - (before - start)',
-    replace: 'Infinity',
+    find: 'turnMicrosMax - (before - start);',
+    replace: 'Infinity;',
     caughtBy: { file: `${tests}/turn-bounds.test.ts`, test: 'what is dear begins a turn of its own' },
   },
   {
@@ -2398,6 +2398,13 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'dropped > lapsedMax',
     replace: 'dropped > 10_000',
     caughtBy: { file: `${tests}/core/bounded-work.test.ts`, test: 'in front of a thousand that are too old' },
+  },
+  {
+    name: 'what is dear waits for as long as others are served before it',
+    file: 'src/shard-worker/shard-actor.ts',
+    find: 'taken === 0 || mayBeDear',
+    replace: 'taken === 0',
+    caughtBy: { file: `${tests}/turn-bounds.test.ts`, test: 'what is dear begins a turn of its own' },
   },
   {
     name: 'a front end begins what is dear behind what it has just begun',

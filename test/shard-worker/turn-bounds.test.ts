@@ -218,8 +218,15 @@ test('what is dear begins a turn of its own, so whoever is served before it does
   for (const id of [5000, 5001]) shard.arrive([ask('calm', id)]);
   shard.oneTurn();
   assert.deepEqual(shard.answeredItems, [0, 5000, 5001], 'the turn ends before the next one of the others');
+  shard.arrive([ask('calm', 5002)]);
   shard.oneTurn();
-  assert.deepEqual(shard.answeredItems, [0, 5000, 5001, 1], 'they go on, though they are dear');
+  assert.deepEqual(shard.answeredItems, [0, 5000, 5001, 5002, 1], 'it waits for one turn, whatever comes meanwhile');
+  for (let id = 6000; id < 6020; id += 1) {
+    shard.arrive([ask('calm', id)]);
+    shard.oneTurn();
+  }
+  const dearOnes = shard.answeredItems.filter((id) => id < 100).length;
+  assert.ok(dearOnes > 8, `${dearOnes} dear ones were taken in 23 turns`);
 });
 
 function ask(account: string, id: number): ToShard {

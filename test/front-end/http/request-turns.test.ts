@@ -62,6 +62,9 @@ test('request turns: what is dear begins a slice of its own, behind what others 
   loop.ask('calm', 'calm');
   loop.turn();
   assert.deepEqual(loop.begun, ['busy0', 'busy1', 'calm']);
+  loop.ask('calm', 'calm again');
+  loop.turn();
+  assert.deepEqual(loop.begun.slice(3), ['calm again', 'busy2'], 'it waits for one slice, whatever comes meanwhile');
   while (loop.turn());
-  assert.deepEqual(loop.begun, ['busy0', 'busy1', 'calm', 'busy2', 'busy3', 'busy4']);
+  assert.deepEqual(loop.begun.slice(5), ['busy3', 'busy4']);
 });
