@@ -32,7 +32,7 @@ export async function clusterState(sources: ConfigSources): Promise<ClusterState
     report: (message) => warnings.push(message),
   });
   try {
-    return { ...(await stateOf(engine, engine.cluster)), warnings };
+    return { ...(await describeCluster(engine, engine.cluster)), warnings };
   } finally {
     engine.close();
   }
@@ -44,7 +44,7 @@ interface ClusterSize {
 }
 
 /** @throws Error if the engine does not answer */
-export async function stateOf(
+export async function describeCluster(
   engine: Pick<Engine, 'look' | 'nodes'>,
   { clusterId, cells }: ClusterSize,
 ): Promise<Omit<ClusterState, 'warnings'>> {

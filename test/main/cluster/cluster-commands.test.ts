@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clusterState, initCluster, stateOf } from '../../../src/main/cluster/cluster-commands.ts';
+import { clusterState, describeCluster, initCluster } from '../../../src/main/cluster/cluster-commands.ts';
 import { servable } from '../../../src/main/cluster/servable.ts';
 import { loadConfig, type ConfigSources } from '../../../src/main/config/config.ts';
 import { newPostgres, whyNoPostgres } from '../../cluster/postgres/temporary-postgres.ts';
@@ -26,7 +26,7 @@ test('the state of a cluster: who lives, what each has, and cells that nobody ha
   // Of a node that has another one by now.
   await take(engine, 9, 2);
   assert.equal((await engine.engine.fence('b', 2, 0)).kind, 'done');
-  assert.deepEqual(await stateOf(engine.engine, { clusterId: 'it', cells: 5 }), {
+  assert.deepEqual(await describeCluster(engine.engine, { clusterId: 'it', cells: 5 }), {
     id: 'it',
     cells: 5,
     unowned: [1, 2, 4],
@@ -35,9 +35,12 @@ test('the state of a cluster: who lives, what each has, and cells that nobody ha
       { name: 'b', alive: false, cells: [] },
     ],
   });
-  const { look } = engine.engine;
+  const { engine: asked } = engine;
   await assert.rejects(
-    stateOf({ look, nodes: async () => ({ kind: 'unknown' }) }, { clusterId: 'it', cells: 5 }),
+    describeCluster(
+      { look: (cell) => asked.look(cell), nodes: async () => ({ kind: 'unknown' }) },
+      { clusterId: 'it', cells: 5 },
+    ),
     /The engine did not answer \(unknown\); try again/,
   );
 });
