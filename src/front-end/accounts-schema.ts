@@ -1,19 +1,8 @@
-/** The schema of `accounts:` in config.yml. */
+/** `accounts` in config.yml. */
 import { Type } from 'typebox';
 import { count, countMax, quotaMax } from './config-numbers.ts';
 
-/** Limits of a single account, instead of those for all. */
-export interface AccountConfig {
-  readonly name: string;
-  readonly requests_per_second?: number | undefined;
-  readonly waiters_max?: number | undefined;
-  readonly watchers_max?: number | undefined;
-  readonly bytes_max?: number | undefined;
-  readonly entries_max?: number | undefined;
-  readonly messages_max?: number | undefined;
-  readonly tasks_max?: number | undefined;
-  readonly script_cpu_ms_per_second?: number | undefined;
-}
+const closed = { additionalProperties: false };
 
 const ownLimit = count(0, '0 = no limit', countMax);
 const ownQuota = count(0, '0 = no limit', quotaMax);
@@ -35,7 +24,20 @@ const accountSchema = Type.Object(
     tasks_max: ownQuota,
     script_cpu_ms_per_second: count(0, 'ms/s, 0 = no limit', 1_000_000),
   },
-  { additionalProperties: false, expected: `{${accountMembers}}` },
+  { ...closed, expected: `{${accountMembers}}` },
 );
 
 export const accountsSchema = Type.Optional(Type.Array(accountSchema, { expected: `a list of {${accountMembers}}` }));
+
+/** Limits of a single account, instead of those for all. */
+export interface AccountConfig {
+  readonly name: string;
+  readonly requests_per_second?: number | undefined;
+  readonly waiters_max?: number | undefined;
+  readonly watchers_max?: number | undefined;
+  readonly bytes_max?: number | undefined;
+  readonly entries_max?: number | undefined;
+  readonly messages_max?: number | undefined;
+  readonly tasks_max?: number | undefined;
+  readonly script_cpu_ms_per_second?: number | undefined;
+}

@@ -6,6 +6,7 @@ import { Type, type Static } from 'typebox';
 import { backupDefaults, type BackupSettings } from '../backup/backup-settings.ts';
 import { accountsSchema, type AccountConfig } from './accounts-schema.ts';
 import { backupSchema } from './backup-schema.ts';
+import { clusterDefaults, clusterSchema, type ClusterConfig } from './cluster-schema.ts';
 import { count, countMax, quotaMax, threadsUpTo } from './config-numbers.ts';
 import { httpSchema } from './http-schema.ts';
 import type { Listen } from './listen.ts';
@@ -164,6 +165,7 @@ export const configSchema = Type.Object(
     backup: Type.Optional(backupSchema),
     tasks: tasksSchema,
     machines: Type.Optional(machinesSchema),
+    cluster: Type.Optional(clusterSchema),
     log: logSchema,
   },
   section,
@@ -226,6 +228,7 @@ export interface Config {
   readonly backup: BackupSettings;
   readonly tasks: TaskSettings;
   readonly machines: MachinesConfig;
+  readonly cluster: ClusterConfig;
   readonly log: LogSettings;
 }
 
@@ -260,5 +263,6 @@ export const configDefaults = {
   backup: backupDefaults,
   tasks: taskDefaults,
   machines: machinesDefaults,
+  cluster: clusterDefaults,
   log: logDefaults,
 } as const satisfies Required<ConfigFile>;

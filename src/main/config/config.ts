@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { accountShare, accountShares, limitRelations, type Limits } from '../../shared/limits.ts';
 import { flawOfAllowed } from '../../shared/target-policy.ts';
 import { backupOf, checkBackup } from './backup.ts';
+import { readClusterConfig } from './cluster.ts';
 import { ConfigFileReader } from './config-file.ts';
 import { configDefaults, type Config, type ConfigFile } from '../../front-end/config-schema.ts';
 import type { Listen } from '../../front-end/listen.ts';
@@ -114,6 +115,7 @@ export function loadConfig(sources: ConfigSources): Config {
   checkAccounts(merged, file);
   checkBackup(merged.backup, file);
   const machines = readMachines(content.machines, file);
+  const cluster = readClusterConfig(content, file);
   if (file.problems.length > 0) throw new ConfigError(file.problems);
   const { ui, metrics, limits, accounts, journal, backup, tasks, log } = merged;
   const scripts = { ...merged.scripts, threads: scriptThreads(merged.scripts.threads, cores) };
@@ -137,6 +139,7 @@ export function loadConfig(sources: ConfigSources): Config {
     journal,
     backup,
     machines,
+    cluster,
     log,
   };
 }
@@ -200,7 +203,7 @@ function parseFlags(argv: readonly string[]): { config?: string; listen?: string
 }
 
 type Auto = number | 'auto';
-type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp' | 'scripts' | 'machines'> & {
+type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp' | 'scripts' | 'machines' | 'cluster'> & {
   readonly listen: string | readonly string[];
   readonly tokens_file: string;
   readonly shards: Auto;
