@@ -2,12 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { accountId } from '../../src/protocol/ids.ts';
+import { AccountCounts } from '../../src/router/account-counts.ts';
+import { RunQueue } from '../../src/scripts/run-queue.ts';
 import { ScriptBudgets } from '../../src/scripts/script-budgets.ts';
 import { scriptBundleRunsMax } from '../../src/scripts/script-limits.ts';
 import { acme } from '../support/commands.ts';
 import { answerOf, ScriptWorld } from '../support/script-world.ts';
+import { runOf } from './run.ts';
 
 const other = accountId('other');
+const needs = { keys: [], counters: [], lists: [] };
 
 test('who has used a second’s CPU time waits until it is paid, and nobody else does', () => {
   let now = 1000;
@@ -72,6 +76,30 @@ test('of one account two bundles of runs have threads, the others wait in line; 
   );
   assert.equal(answerOf(ofOther).Result, 2);
   assert.equal(world.accounts.used, 0, 'all is given back');
+});
+
+test('runs that wait together go in one bundle, unless they are large; what is given back goes first', async () => {
+  const bundles: string[][] = [];
+  const ends: (() => void)[] = [];
+  const queue = new RunQueue({
+    run(runs) {
+      bundles.push(runs.map(({ args }) => args));
+      // Only the first is done.
+      return new Promise((resolve) => ends.push(() => resolve([{ kind: 'needs', needs, cpuMs: 1 }])));
+    },
+  });
+  const use = new AccountCounts(AccountCounts.allocate()).use(acme);
+  const all = [1000, 1000, 200_000, 200_000].map((bytes, i) =>
+    queue.run(use, { bytes, begin: () => runOf('', { args: String(i) }) }),
+  );
+  await Promise.resolve();
+  assert.deepEqual(bundles, [['0', '1', '2'], ['3']]);
+  for (let i = 0; i < 6; i += 1) {
+    ends.shift()?.();
+    await new Promise(setImmediate);
+  }
+  assert.equal((await Promise.all(all)).length, 4);
+  assert.deepEqual(bundles.slice(2), [['1', '2'], ['2']]);
 });
 
 test('an account whose script had to be killed three times rests, and is told for how long', async (t) => {
