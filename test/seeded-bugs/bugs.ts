@@ -2552,6 +2552,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'of more than a line remembers' },
   },
   {
+    name: 'every queue that was ever used is remembered',
+    file: `${core}/state/queue-lines.ts`,
+    find: 'if (this.#lines.size > rememberedQueuesMax)',
+    replace: 'if (this.#lines.size > 1e9)',
+    caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'of ten thousand queues' },
+  },
+  {
     name: 'a deletion leaves keys',
     file: `${core}/operations/account.ts`,
     find: '(kind) => kind !== kinds.boot',

@@ -82,7 +82,8 @@ export function takeMessages(view: QueueView, operation: DequeueOperation, bytes
   const taking = new Taking(view, operation, { most, bytesMax });
   for (const { letter, rest } of lineOf(view, most)) {
     const taken = letter === 'm' ? takeFresh(taking, rest) : takeAgain(taking, rest);
-    if (!taken) break;
+    // What is next would be looked up in vain, and of a group that is a read of each layer.
+    if (!taken || taking.messages.length >= most) break;
   }
   const mark = view.line.markAfter(taking.fresh);
   if (mark !== undefined) view.put('h', '', mark);
@@ -264,7 +265,8 @@ function outUnder(view: QueueView, id: MessageId, lock: number): DeliveredMessag
   const part = view.find(out.letter, messageRest(id, out.letter));
   if (part === undefined) return undefined;
   const { at, data } = decodeMessage(part.value);
-  const { attempts, till, error } = out;
+  const { attempts, till } = out;
+  const error = view.stateOf(messageRest(id, 'd'))?.error;
   return { id, data, attempts, at, lock, till, ...(error === undefined ? {} : { error }) };
 }
 
@@ -273,24 +275,23 @@ export interface LiveDelivery {
   readonly till: number;
   readonly attempts: number;
   readonly letter: 'm' | 'd' | 'g';
-  readonly error?: string | undefined;
 }
 
 /** The delivery under which a message is out now. */
 export function liveDelivery(view: QueueView, id: MessageId): LiveDelivery | undefined {
   const place = messageRest(id, 'd');
-  const state = view.stateOf(place);
   if (id.group === undefined) {
+    const state = view.stateOf(place);
     if (state?.state !== 'f') return undefined;
     const till = view.leaseEnd(state, state.durMs);
     const { lock } = withOwnLock(state);
     const letter = state.home.charAt(0) as 'm' | 'd';
-    return till <= view.now ? undefined : { lock, till, attempts: state.attempts, letter, error: state.error };
+    return till <= view.now ? undefined : { lock, till, attempts: state.attempts, letter };
   }
   const group = view.groupOf(id.group);
   if (group?.state !== 'f' || place > group.last) return undefined;
   const till = view.leaseEnd(group, group.durMs);
   const { lock } = withOwnLock(group);
   const attempts = attemptsAt(group.attempts, place);
-  return till <= view.now ? undefined : { lock, till, attempts, letter: 'g', error: state?.error };
+  return till <= view.now ? undefined : { lock, till, attempts, letter: 'g' };
 }
