@@ -90,6 +90,8 @@ export function loadConfig(sources: ConfigSources): Config {
   const activated = new ActivatedSockets(env, pid);
   const hasTokens = (content.tokens ?? []).length > 0 || merged.tokens_file !== '';
   const resp = respOf(merged.resp, { activated, hasTokens, readFile, readSecret, now }, file);
+  const adminPlace = merged.admin.listen && file.place(['admin', 'listen']);
+  const admin = adminPlace && listenAt(merged.admin.listen, adminPlace, { activated, hasTokens, file });
   const listenName = flags.listen === undefined ? file.place(['listen']) : '--listen';
   const listen = listenOf(flags.listen === undefined ? merged.listen : splitList(flags.listen), listenName, {
     activated,
@@ -122,7 +124,7 @@ export function loadConfig(sources: ConfigSources): Config {
   const http = { ...merged.http, threads, tls: httpTls, socket_mode: Number.parseInt(merged.http.socket_mode, 8) };
   const data_dir = flags['data-dir'] ?? merged.data_dir;
   return {
-    listen,
+    listen: admin ? [...listen, { ...admin, admin: true }] : listen,
     ui,
     metrics,
     data_dir,
@@ -202,6 +204,7 @@ function parseFlags(argv: readonly string[]): { config?: string; listen?: string
 type Auto = number | 'auto';
 type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp' | 'scripts' | 'machines'> & {
   readonly listen: string | readonly string[];
+  readonly admin: { readonly listen: string };
   readonly tokens_file: string;
   readonly shards: Auto;
   readonly http: Omit<Config['http'], 'threads' | 'tls' | 'socket_mode'> & {
@@ -217,6 +220,7 @@ function merge(file: ConfigFile): Merged {
   return {
     listen: file.listen ?? configDefaults.listen,
     ui: file.ui ?? configDefaults.ui,
+    admin: { ...configDefaults.admin, ...file.admin },
     metrics: { ...configDefaults.metrics, ...file.metrics },
     data_dir: file.data_dir ?? configDefaults.data_dir,
     shards: file.shards ?? configDefaults.shards,

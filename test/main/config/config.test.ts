@@ -73,7 +73,7 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['limits:\n', 'config.yml:1:1: limits: expected an object, got nothing'],
   [
     'colour: red',
-    'config.yml:1:1: colour: unknown key; known are listen, ui, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, scripts, journal, backup, tasks, machines, log',
+    'config.yml:1:1: colour: unknown key; known are listen, ui, admin, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, scripts, journal, backup, tasks, machines, log',
   ],
   [
     'machines: {here: a, list: [{name: a, url: "http://a", cells: [1-63]}]}',
