@@ -143,7 +143,6 @@ const accountSchema = Type.Object(
 );
 
 const section = { ...closed, expected: 'an object' };
-
 const address = Type.String({ expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME' });
 const optionalAddress = Type.String({ expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME, or "" for none' });
 

@@ -10,6 +10,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { parse } from 'yaml';
+import { buildDeb } from '../../build/deb-package.ts';
 import { root, temporaryDirectory } from '../docs/server-child.ts';
 import { makeCertificate, withoutOpenssl } from '../support/certificates.ts';
 import { freePort } from '../support/free-port.ts';
@@ -63,6 +64,36 @@ test('the Dockerfile copies what there is, has two stages, no root and a health 
   assert.deepEqual([dragonlock['read_only'], dragonlock['cap_drop']], [true, ['ALL']]);
 });
 
+test('the package for Debian has the command, units that find it, a user, and settings that an upgrade keeps', {
+  skip: spawnSync('dpkg-deb', ['--version']).error !== undefined && 'dpkg-deb is not installed',
+}, async (t) => {
+  const directory = temporaryDirectory(t);
+  const stage = path.join(directory, 'stage');
+  const file = await buildDeb({ stage, out: directory, install: false });
+  const run = (...args: string[]): string => {
+    const { status, stdout, stderr } = spawnSync('dpkg-deb', args, { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+    return stdout;
+  };
+  assert.match(run('--info', file), /Package: dragonlock-server\n[^]*Depends: nodejs \(>= 22\.19\)/);
+  assert.equal(run('--info', file, 'conffiles'), '/etc/dragonlock/config.yml\n');
+  const content = run('--contents', file);
+  assert.match(content, /^lrwxrwxrwx root\/root .* \.\/usr\/bin\/dragonlock-server -> \.\.\/lib\/dragonlock-server\//m);
+  assert.match(content, /^-rwxr-xr-x root\/root .* \.\/usr\/lib\/dragonlock-server\/dragonlock-server\.js$/m);
+  for (const line of content.trimEnd().split('\n')) assert.match(line, /^[-dl]\S{4}[-w]\S{4} root\/root/, line);
+  const out = path.join(directory, 'out');
+  run('--extract', file, out);
+  const { status, stdout } = spawnSync(path.join(out, 'usr/bin/dragonlock-server'), ['help'], { encoding: 'utf8' });
+  assert.deepEqual([status, stdout.split('\n')[0]?.slice(0, 30)], [0, 'Usage: dragonlock-server [serv']);
+  for (const unit of ['dragonlock.service', 'dragonlock-drill.service'])
+    assert.match(
+      fs.readFileSync(path.join(out, 'usr/lib/systemd/system', unit), 'utf8'),
+      /^ExecStart=\/usr\/bin\/dragonlock-server /m,
+    );
+  for (const script of ['postinst', 'prerm', 'postrm'])
+    assert.equal(spawnSync('sh', ['-n', path.join(stage, 'DEBIAN', script)]).status, 0, script);
+});
+
 test('hadolint has nothing to say about the Dockerfile', { skip: lacks('hadolint') }, () => {
   const { status, stdout, stderr } = spawnSync('hadolint', [path.join(root, 'deploy/Dockerfile')], {
     encoding: 'utf8',
@@ -95,11 +126,11 @@ const overHttp1 =
     return { reply, hangUp: () => request.destroy() };
   };
 
-/** One stream of the session for each request: the others must not notice one that is reset. */
+/** One stream of the connection for each request: the others must not notice one that is reset. */
 const overHttp2 =
-  (session: http2.ClientHttp2Session): Send =>
+  (connection: http2.ClientHttp2Session): Send =>
   (method, target, body) => {
-    const stream = session.request({ ':method': method, ':path': target, ...headersOf(body) });
+    const stream = connection.request({ ':method': method, ':path': target, ...headersOf(body) });
     stream.end(body);
     const reply = once(stream, 'response').then(([headers]: http2.IncomingHttpHeaders[]) => ({
       status: Number(headers![':status']),
@@ -208,9 +239,9 @@ test('Caddy serves by deploy/Caddyfile, over HTTP/1.1 and HTTP/2', {
   const proxy = spawn('caddy', ['run', '--adapter', 'caddyfile', '--config', file], { env, stdio: 'ignore' });
   t.after(() => proxy.kill('SIGKILL'));
   await servesThrough(t, server, overHttp1(plain));
-  const session = http2.connect(`https://localhost:${secure}`, { ca: fs.readFileSync(cert) });
-  t.after(() => session.destroy());
-  await once(session, 'connect');
-  assert.equal(session.alpnProtocol, 'h2');
-  await servesThrough(t, server, overHttp2(session), 'acc2');
+  const connection = http2.connect(`https://localhost:${secure}`, { ca: fs.readFileSync(cert) });
+  t.after(() => connection.destroy());
+  await once(connection, 'connect');
+  assert.equal(connection.alpnProtocol, 'h2');
+  await servesThrough(t, server, overHttp2(connection), 'acc2');
 });
