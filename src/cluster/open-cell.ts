@@ -3,7 +3,7 @@
  * before anything is answered. That frame proves that the log was read to its end: nobody can have written behind it.
  */
 import type { Revision } from '../protocol/ids.ts';
-import type { CellRow, LogFrame, LogPlace, Session } from './engine.ts';
+import type { CellRow, LogFrame, LogPlace, Owned, Session } from './engine.ts';
 import { FencedLog, type FencedLogDependencies } from './fenced-log.ts';
 import { firstOfEpoch, readToEnd, takeCell } from './take-cell.ts';
 
@@ -12,14 +12,18 @@ export interface OpenRequest {
   readonly session: Session;
   /** The owner before has given it to this session, behind its last frame. */
   readonly handedOver: boolean;
-  /** Where what this node has of the log ends. */
-  readonly from: LogPlace;
+  /** Where what this node has of the log ends. A function asks the engine, behind the take; a text says why it cannot. */
+  readonly from: LogPlace | ((row: CellRow, owner: Owned) => Promise<LogPlace | string>);
   readonly remembered: LogPlace | undefined;
+  /** See `ReadRequest`. */
+  readonly check?: (frame: LogFrame) => string | undefined;
   readonly apply: (frame: LogFrame) => void;
+  /** When the last frame was made that is applied, in cluster time; 0: there is none. */
+  readonly endAt: () => number;
   /** Cluster time, in milliseconds since the Unix epoch. */
   readonly now: () => number;
-  /** Makes the first frame of the epoch. */
-  readonly bootFrame: (first: Revision, previous: LogPlace, epoch: number) => LogFrame;
+  /** Makes the first frame of the epoch, when all before it has been applied. */
+  readonly bootFrame: (first: Revision, previous: LogPlace, epoch: number) => LogFrame | Promise<LogFrame>;
 }
 
 export type OpenResult =
@@ -31,15 +35,17 @@ export type OpenResult =
   | { readonly kind: 'gone-back'; readonly reason: string };
 
 export async function openCell(request: OpenRequest, dependencies: FencedLogDependencies): Promise<OpenResult> {
-  const { seen, session, handedOver, from, remembered, apply, bootFrame, now } = request;
+  const { seen, session, handedOver, remembered, check, apply, bootFrame, endAt, now } = request;
   const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);
   if (taken === undefined) return { kind: 'lost' };
-  const { owner } = taken;
-  const read = await readToEnd({ owner, from, remembered, apply }, dependencies);
+  const { owner, row } = taken;
+  const from = typeof request.from === 'function' ? await request.from(row, owner) : request.from;
+  if (typeof from === 'string') return { kind: 'gone-back', reason: from };
+  const read = await readToEnd({ owner, from, remembered, apply, ...(check && { check }) }, dependencies);
   if (read.kind === 'gone-back') return read;
   const log = new FencedLog(owner, read.end, dependencies);
-  const boot = bootFrame(
-    firstOfEpoch({ end: read.end, how: handedOver ? 'handed-over' : 'taken', now: now() }),
+  const boot = await bootFrame(
+    firstOfEpoch({ end: read.end, endAt: endAt(), how: handedOver ? 'handed-over' : 'taken', now: now() }),
     read.end,
     owner.epoch,
   );

@@ -129,8 +129,8 @@ export class ShardCheckpoints implements CheckpointSchedule {
 /** Wraps a writer: commits only after the journal holds durably everything that the checkpoint may hold. */
 export function afterJournal(
   writer: CheckpointWriter,
-  journal: Journal,
-  revisions: ShardState['revisions'],
+  journal: Pick<Journal, 'whenDurable'>,
+  revisions: Pick<ShardState['revisions'], 'current' | 'durable'>,
 ): CheckpointWriter {
   let upTo = revision(0);
   return {

@@ -7,7 +7,7 @@ import { bootKey, epochEffect, nextEpoch } from '../protocol/epochs.ts';
 import { ownerOf } from '../protocol/partition.ts';
 import { type AccountId, type Revision, type ShardId, serverAccount } from '../protocol/ids.ts';
 import type { Journal, JournalSource, Revisions } from '../protocol/journal.ts';
-import { decodeRecord, kinds, RecordWriter } from '../protocol/record.ts';
+import { decodeRecord, kinds, RecordWriter, type RecordChunk } from '../protocol/record.ts';
 import { parseRestored, restoredEffect, restoredKey, type RestoredState } from '../protocol/restored.ts';
 import type { Limits } from '../shared/limits.ts';
 import { applyRecord, type Boot } from './core/state/state.ts';
@@ -72,20 +72,31 @@ export async function commitBoot(
   revisions: Revisions,
   now: number,
 ): Promise<Boot> {
+  const rev = revisions.next();
+  const durable = new Promise<void>((resolve) => journal.whenDurable(rev, resolve));
+  const { boot, chunk } = takeFirstEpoch(store, rev, now);
+  journal.append(chunk);
+  await durable;
+  return boot;
+}
+
+/** Puts the epoch of this start into the store. @returns its record, which the caller makes durable */
+export function takeFirstEpoch(
+  store: ShardStore,
+  rev: Revision,
+  now: number,
+): { readonly boot: Boot; readonly chunk: RecordChunk } {
   const before = store.get(kinds.boot, serverAccount, bootKey);
   const epoch = nextEpoch(Number(before?.value ?? 0));
   const restored = restoredAt(store, now);
-  const rev = revisions.next();
-  const durable = new Promise<void>((resolve) => journal.whenDurable(rev, resolve));
   const records = new RecordWriter();
   const effects = [epochEffect(epoch)];
   // The first start after a restore notes its time: grace counts from there, over further starts too.
   if (restored?.isFirst === true) effects.push(restoredEffect(restored.state));
   records.append({ rev, account: serverAccount, effects });
   for (const { kind, key, till, value } of effects) store.put(kind, serverAccount, key, { rev, till, value: value! });
-  journal.append(records.take());
-  await durable;
-  return { epoch, rev, at: now, ...(restored !== undefined && { restored: restored.state }) };
+  const boot = { epoch, rev, at: now, ...(restored !== undefined && { restored: restored.state }) };
+  return { boot, chunk: records.take() };
 }
 
 function restoredAt(store: ShardStore, now: number): { state: RestoredState; isFirst: boolean } | undefined {

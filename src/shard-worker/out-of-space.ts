@@ -8,8 +8,7 @@ import type { WritePressure } from './held-writes.ts';
 const storeFullMessages = {
   disk_full: 'There is no disk space for the store. Reads, unlocks and deletes are still served.',
   quota_exceeded: 'The store has reached limits.store_bytes_max. Reads, unlocks and deletes are still served.',
-  overloaded:
-    'Writes come faster than checkpoints can be written, for longer than limits.write_wait_ms; try again later.',
+  overloaded: 'Writes come faster than they can be stored, for longer than limits.write_wait_ms; try again later.',
 } as const;
 
 export type StoreFullCode = keyof typeof storeFullMessages;

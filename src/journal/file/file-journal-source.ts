@@ -9,7 +9,7 @@ import type {
 } from '../../protocol/journal.ts';
 import type { Disk } from '../../shared/disk.ts';
 import { checksumOfFrameAt, FileFrameTail, oldestAfterIn } from './frame-tail.ts';
-import { JournalDirectory } from './journal-directory.ts';
+import { JournalDirectory, type SegmentGaps } from './journal-directory.ts';
 import { FileJournalTail, readRecords } from './journal-reader.ts';
 
 /** The journal in a directory, for those who only read it. One for each thread: its tails share one index. */
@@ -20,12 +20,19 @@ export class FileJournalSource implements JournalSource, FrameSource {
   #shared: JournalDirectory | undefined;
 
   readonly #onDamage: ((place: DamagedPlace) => void) | undefined;
+  readonly #gaps: SegmentGaps | undefined;
 
   /** @param onDamage is told of each place that a tail cannot read, once */
-  constructor(disk: Disk, directory: string, onDamage?: (place: DamagedPlace) => void) {
+  constructor(disk: Disk, directory: string, onDamage?: (place: DamagedPlace) => void, gaps?: SegmentGaps) {
     this.#disk = disk;
     this.#directory = directory;
     this.#onDamage = onDamage;
+    this.#gaps = gaps;
+  }
+
+  /** Of a node's mirror of a cell's log, whose owners have left out revisions between them. */
+  static ofMirror(disk: Disk, directory: string): FileJournalSource {
+    return new FileJournalSource(disk, directory, undefined, 'never-given-out');
   }
 
   /** @throws JournalCorruption while it is read */
@@ -50,6 +57,6 @@ export class FileJournalSource implements JournalSource, FrameSource {
   }
 
   #index(): JournalDirectory {
-    return (this.#shared ??= new JournalDirectory(this.#disk, this.#directory, this.#onDamage));
+    return (this.#shared ??= new JournalDirectory(this.#disk, this.#directory, this.#onDamage, this.#gaps));
   }
 }

@@ -17,6 +17,9 @@ interface Mark {
   readonly offset: number;
 }
 
+/** Revisions that are missing between two segments: a salvage has lost them, or nobody has ever given them out. */
+export type SegmentGaps = 'lost' | 'never-given-out';
+
 const markBytes = 64 * 1024;
 /** Places beyond that are searched again. */
 const damagesMax = 1024;
@@ -35,11 +38,20 @@ export class JournalDirectory {
   readonly #damages = new Map<string, KnownDamage>();
   readonly #onDamage: (place: DamagedPlace) => void;
 
+  /** What a gap between two segments means. */
+  readonly gaps: SegmentGaps;
+
   /** @param onDamage is told of each damaged place once */
-  constructor(disk: Disk, directory: string, onDamage: (place: DamagedPlace) => void = () => {}) {
+  constructor(
+    disk: Disk,
+    directory: string,
+    onDamage: (place: DamagedPlace) => void = () => {},
+    gaps: SegmentGaps = 'lost',
+  ) {
     this.#disk = disk;
     this.path = directory;
     this.#onDamage = onDamage;
+    this.gaps = gaps;
   }
 
   /** The first revision of the oldest segment when the list was last read. */

@@ -196,6 +196,7 @@ export class FileJournalTail implements JournalTail {
     const next = this.#directory.next(segment.first);
     const entered = next && this.#enter(next, this.#directory.nearest(next, next.first), passed);
     if (next !== undefined && entered === 'entered') {
+      if (this.#directory.gaps === 'never-given-out') return undefined;
       // A salvage lost what was between the two. A reader must not pass over that: some of it may be in checkpoints.
       return this.#passed > passed ? { kind: 'compacted', oldest: next.first } : undefined;
     }
