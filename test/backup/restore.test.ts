@@ -91,7 +91,7 @@ test('restore: from a second place, to which a tool copies what is new, in any o
     for (const key of missing)
       if (!isCutShort || random.below(2) === 0) second.objects.set(key, storage.objects.get(key)!);
     const done = await restoreFrom(t, second, { kind: 'latest' }).catch((error: Error) => {
-      assert.ok(isCutShort, error.stack);
+      assert.ok(isCutShort, error.message);
     });
     if (done === undefined) continue;
     const { report, directory } = done;

@@ -11,13 +11,13 @@ import { flawOfAllowed } from '../../shared/target-policy.ts';
 import { backupOf, checkBackup } from './backup.ts';
 import { ConfigFileReader } from './config-file.ts';
 import { configDefaults, type Config, type ConfigFile } from '../../front-end/config-schema.ts';
-import type { Listen } from '../../front-end/listen.ts';
+import { listenText, type Listen } from '../../front-end/listen.ts';
 import { wallMs } from '../../shared/clock.ts';
 import { readSecretFile } from '../../shared/secret-file.ts';
 import { ActivatedSockets } from './activated-sockets.ts';
 import { scriptThreads } from '../../front-end/script-settings.ts';
 import { environmentOverrides, splitList, unknownSettings } from './environment.ts';
-import { isReachable, listenForms, parseListen } from './listen-address.ts';
+import { isAmong, isReachable, listenForms, parseListen } from './listen-address.ts';
 import { readTls, type FileReaders, type TlsSettings } from './tls-files.ts';
 import { readMachines } from './machines.ts';
 import { readTokens } from './tokens.ts';
@@ -98,6 +98,8 @@ export function loadConfig(sources: ConfigSources): Config {
     hasTokens,
     file,
   });
+  if (admin && isAmong(admin, listen))
+    file.problem(`${adminPlace}: ${listenText(admin)} is in listen, too; expected another address`);
   const tokens = readTokens({ tokens: content.tokens ?? [], tokensFile: merged.tokens_file, readSecret }, file);
   if (hasTokens && tokens.length === 0 && file.problems.length === 0)
     file.problemAt(['tokens_file'], `${merged.tokens_file} has no tokens; expected at least one`);

@@ -68,9 +68,9 @@ function metaAt(fd: number, position: number): Meta | undefined {
 }
 
 /** MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_PANIC, MDB_VERSION_MISMATCH, MDB_INVALID. */
-const lmdbDamage = [-30_797, -30_796, -30_795, -30_794, -30_793];
+const lmdbDamage: ReadonlySet<unknown> = new Set([-30_797, -30_796, -30_795, -30_794, -30_793]);
 
 /** Whether LMDB has met a page that is not what it should be. */
 export function isLmdbDamage(error: Error): boolean {
-  return 'code' in error && lmdbDamage.includes(Number(error.code));
+  return 'code' in error && lmdbDamage.has(error.code);
 }

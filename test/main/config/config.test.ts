@@ -108,6 +108,10 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
     'listen: localhost',
     'config.yml:1:1: listen: expected host:port, [IPv6]:port, unix:/PATH or fd:NAME, got "localhost"',
   ],
+  [
+    'admin: {listen: "127.0.0.1:8081"}',
+    'config.yml:1:9: admin.listen: 127.0.0.1:8081 is in listen, too; expected another address',
+  ],
   ['tokens: [{token: t, accounts: "*"}]', 'config.yml:1:10: tokens[0]: scopes is missing'],
   [
     'tokens: [{token: t, accounts: "*", scopes: [write, fly]}]',

@@ -15,8 +15,8 @@ export function metricsRoutes(app: FastifyInstance, context: RouteContext): void
   let registry: Promise<Scrape> | undefined;
   const texts = new SharedTexts(async () => {
     registry ??= import('../../metrics-registry.ts').then(({ metricsRegistry }) => metricsRegistry(context));
-    const { contentType, metrics } = await registry;
-    return { contentType, text: Buffer.from(await metrics()) };
+    const made = await registry;
+    return { contentType: made.contentType, text: Buffer.from(await made.metrics()) };
   });
   serverRoute(app, context, '/metrics', (reply) => {
     answerInOrder(context, 'server', reply, (exchange) => {
