@@ -14,6 +14,7 @@ const usage = `Usage: dragonlock-server [serve] [--config FILE] [--listen HOST:P
 
   serve      the server; without a command, too
   config     check: lists the errors of a configuration
+  cluster    init, status: makes and shows a cluster (under construction)
   doctor     looks whether this machine is fit for the server
   health     exits with 0 if the server of this configuration is ready
   backup     copies the store of a running server to its backup
@@ -26,7 +27,7 @@ dragonlock-server COMMAND --help says more. Clients and locks for shell scripts 
 `;
 
 /** Commands that are also those of `dragonlock` in a checkout. */
-const shared = ['config', 'doctor', 'health', 'backup', 'backups', 'verify', 'restore'];
+const shared = ['config', 'cluster', 'doctor', 'health', 'backup', 'backups', 'verify', 'restore'];
 
 const [first = '', ...rest] = process.argv.slice(2);
 

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { accountShare, accountShares, limitRelations, type Limits } from '../../shared/limits.ts';
 import { flawOfAllowed } from '../../shared/target-policy.ts';
 import { backupOf, checkBackup } from './backup.ts';
+import { readClusterConfig } from './cluster.ts';
 import { ConfigFileReader } from './config-file.ts';
 import { configDefaults, type Config, type ConfigFile } from '../../front-end/config-schema.ts';
 import { listenText, type Listen } from '../../front-end/listen.ts';
@@ -90,16 +91,12 @@ export function loadConfig(sources: ConfigSources): Config {
   const activated = new ActivatedSockets(env, pid);
   const hasTokens = (content.tokens ?? []).length > 0 || merged.tokens_file !== '';
   const resp = respOf(merged.resp, { activated, hasTokens, readFile, readSecret, now }, file);
-  const adminPlace = merged.admin.listen && file.place(['admin', 'listen']);
-  const admin = adminPlace && listenAt(merged.admin.listen, adminPlace, { activated, hasTokens, file });
+  const context = { activated, hasTokens, file };
+  const admin = merged.admin.listen && listenAt(merged.admin.listen, file.place(['admin', 'listen']), context);
   const listenName = flags.listen === undefined ? file.place(['listen']) : '--listen';
-  const listen = listenOf(flags.listen === undefined ? merged.listen : splitList(flags.listen), listenName, {
-    activated,
-    hasTokens,
-    file,
-  });
+  const listen = listenOf(flags.listen === undefined ? merged.listen : splitList(flags.listen), listenName, context);
   if (admin && isAmong(admin, listen))
-    file.problem(`${adminPlace}: ${listenText(admin)} is in listen, too; expected another address`);
+    file.problemAt(['admin', 'listen'], `${listenText(admin)} is in listen, too; expected another address`);
   const tokens = readTokens({ tokens: content.tokens ?? [], tokensFile: merged.tokens_file, readSecret }, file);
   if (hasTokens && tokens.length === 0 && file.problems.length === 0)
     file.problemAt(['tokens_file'], `${merged.tokens_file} has no tokens; expected at least one`);
@@ -118,6 +115,7 @@ export function loadConfig(sources: ConfigSources): Config {
   checkAccounts(merged, file);
   checkBackup(merged.backup, file);
   const machines = readMachines(content.machines, file);
+  const cluster = readClusterConfig(content, file);
   if (file.problems.length > 0) throw new ConfigError(file.problems);
   const { ui, metrics, limits, accounts, journal, backup, tasks, log } = merged;
   const scripts = { ...merged.scripts, threads: scriptThreads(merged.scripts.threads, cores) };
@@ -141,6 +139,7 @@ export function loadConfig(sources: ConfigSources): Config {
     journal,
     backup,
     machines,
+    cluster,
     log,
   };
 }
@@ -204,7 +203,7 @@ function parseFlags(argv: readonly string[]): { config?: string; listen?: string
 }
 
 type Auto = number | 'auto';
-type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp' | 'scripts' | 'machines'> & {
+type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp' | 'scripts' | 'machines' | 'cluster'> & {
   readonly listen: string | readonly string[];
   readonly admin: { readonly listen: string };
   readonly tokens_file: string;
