@@ -7,7 +7,8 @@ const closed = { additionalProperties: false };
 const ownLimit = count(0, '0 = no limit', countMax);
 const ownQuota = count(0, '0 = no limit', quotaMax);
 const accountMembers =
-  'name, requests_per_second, waiters_max, watchers_max, bytes_max, entries_max, messages_max, tasks_max';
+  'name, requests_per_second, waiters_max, watchers_max, bytes_max, entries_max, messages_max, tasks_max, ' +
+  'script_cpu_ms_per_second';
 const accountSchema = Type.Object(
   {
     name: Type.String({
@@ -21,6 +22,7 @@ const accountSchema = Type.Object(
     entries_max: ownQuota,
     messages_max: ownQuota,
     tasks_max: ownQuota,
+    script_cpu_ms_per_second: count(0, 'ms/s, 0 = no limit', 1_000_000),
   },
   { ...closed, expected: `{${accountMembers}}` },
 );
@@ -37,4 +39,5 @@ export interface AccountConfig {
   readonly entries_max?: number | undefined;
   readonly messages_max?: number | undefined;
   readonly tasks_max?: number | undefined;
+  readonly script_cpu_ms_per_second?: number | undefined;
 }

@@ -84,6 +84,11 @@ export class CallUnderWay {
     this.#look = idempotency && { ...idempotency, fingerprint: call.fingerprint, look: true };
   }
 
+  /** Of all its runs. */
+  get cpuMs(): number {
+    return this.#cpuMs;
+  }
+
   get tries(): number {
     return this.#tries;
   }

@@ -14,9 +14,10 @@ import { scriptRunsMax, scriptWaitingMax } from './script-limits.ts';
 import { CallUnderWay, type CallContext } from './call-under-way.ts';
 import { ScriptSources } from './script-sources.ts';
 import { RunQueue } from './run-queue.ts';
-import type { ScriptBudgets } from './script-budgets.ts';
+import type { OwnCpuTime, ScriptBudgets } from './script-budgets.ts';
 import { sourceRefused, type ScriptCallRequest } from './script-call.ts';
 import type { ScriptCounts, ScriptTotals } from './script-counts.ts';
+import { ScriptTallies, type ScriptTally } from './script-tallies.ts';
 import type { ScriptPool } from './script-run.ts';
 import { Turns } from './turns.ts';
 
@@ -52,6 +53,7 @@ export class ScriptExecutor {
   readonly #context: CallContext;
   readonly #memory: CallMemory;
   readonly #underWay = new Set<CallUnderWay>();
+  readonly #tallies = new ScriptTallies();
   #draining = false;
   readonly #boot: Int32Array;
   #calls = 0;
@@ -110,7 +112,7 @@ export class ScriptExecutor {
     this.#underWay.add(call);
     counts.call(1);
     this.#memory.hold(call, bytes, account);
-    void this.#answer(call, sink).finally(() => {
+    void this.#answer(call, request, sink).finally(() => {
       this.#underWay.delete(call);
       counts.call(-1);
       this.#memory.release(call);
@@ -118,6 +120,16 @@ export class ScriptExecutor {
       accounts.release(use);
     });
     return { cancel: () => call.end(failureReply(none, goneClient)) };
+  }
+
+  /** What its scripts have come to here. */
+  talliesOf(account: AccountId): ScriptTally[] {
+    return this.#tallies.of(account);
+  }
+
+  /** CPU time of single accounts, from the next run on. */
+  replaceBudgets(own: OwnCpuTime): void {
+    this.#options.budgets.replace(own);
   }
 
   /** Of all front ends. */
@@ -135,13 +147,16 @@ export class ScriptExecutor {
     await this.#options.pool.close();
   }
 
-  async #answer(call: CallUnderWay, sink: ReplySink): Promise<void> {
+  async #answer(call: CallUnderWay, request: ScriptCallRequest, sink: ReplySink): Promise<void> {
     let reply: Reply;
     try {
       reply = await call.answer();
     } catch (error) {
       return this.#options.onBug(error, sink);
     }
+    const { account, name } = request;
+    if (name !== undefined && call.tries > 0 && reply.outcome !== 'not_found')
+      this.#tallies.add(account, name, reply, call.cpuMs, this.#options.serverTime());
     if (!sink.disconnected) sink.deliver(reply);
   }
 

@@ -148,6 +148,32 @@ describe('requests', () => {
     assert.equal(server.sink.open.size, 1);
   });
 
+  test('a stop begins nothing more, and waits for what is under way, for so long at most', async () => {
+    const server = new TasksUnderTest({ shards: 1 });
+    server.sink.answers = () => undefined;
+    await server.ok(makeTask('t', httpTask()));
+    await server.ok(makeTask('late', httpTask({ delayMs: 500 })));
+    let stopped = false;
+    void server.dispatcher.stop(10_000).then(() => (stopped = true));
+    await server.advance(1000);
+    assert.deepEqual([stopped, server.sink.seen.length], [false, 1]);
+    server.sink.seen[0]!.end();
+    await server.settle();
+    assert.equal(stopped, true);
+    const { State, Runs } = await server.task('t');
+    assert.deepEqual([State, Runs, (await server.task('late'))['Runs']], ['done', 1, 0]);
+
+    const hung = new TasksUnderTest({ shards: 1 });
+    hung.sink.answers = () => undefined;
+    await hung.ok(makeTask('t', httpTask()));
+    let gaveUp = false;
+    void hung.dispatcher.stop(10_000).then(() => (gaveUp = true));
+    await hung.advance(9999);
+    assert.equal(gaveUp, false);
+    await hung.advance(1);
+    assert.equal(gaveUp, true);
+  });
+
   test('a task that was cancelled before its run begins sends nothing', async () => {
     const server = new TasksUnderTest({ shards: 1, parallel: 1 });
     server.sink.answers = () => undefined;

@@ -23,6 +23,20 @@ test('who has used a second’s CPU time waits until it is paid, and nobody else
   assert.equal(budgets.refusal(acme), undefined);
 });
 
+test('an account may have its own CPU time, more or less than others, and another one after a reload', () => {
+  let now = 1000;
+  const budgets = new ScriptBudgets(ScriptBudgets.allocate(), 500, () => now, new Map([[acme, 100]]));
+  for (const account of [acme, other]) budgets.charge(account, 300, false);
+  assert.deepEqual(budgets.refusal(acme)?.details, { Quota: 'script_cpu', Limit: 100, RetryAfterMs: 2000 });
+  assert.equal(budgets.refusal(other), undefined);
+  now += 2000;
+  assert.equal(budgets.refusal(acme), undefined);
+  budgets.replace(new Map([[acme, 0]]));
+  budgets.charge(acme, 10_000, false);
+  assert.equal(budgets.refusal(acme), undefined, '0 is no limit');
+  assert.equal(budgets.refusal(other), undefined);
+});
+
 test('behind three killed threads within a minute scripts rest for ten seconds', () => {
   let now = 1000;
   const budgets = new ScriptBudgets(ScriptBudgets.allocate(), 0, () => now);

@@ -234,8 +234,11 @@ const changed: FormatBehaviour = {
   },
 };
 
+const made: FormatBehaviour = { members: (answered) => `${taskMembers(answered, 0)},` };
+
 export const taskFormats = {
-  'task.create': { members: (answered) => `${taskMembers(answered, 0)},` },
+  'task.create': made,
+  'task.make': made,
   'task.cancel': { members: (answered) => `${cancelMembers(answered, 0)},` },
   'task.run': changed,
   'task.pause': changed,
