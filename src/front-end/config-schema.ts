@@ -120,8 +120,8 @@ const limitsSchema = Type.Object(
 );
 
 const section = { ...closed, expected: 'an object' };
-
 const address = Type.String({ expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME' });
+const optionalAddress = Type.String({ expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME, or "" for none' });
 
 export const configSchema = Type.Object(
   {
@@ -131,6 +131,7 @@ export const configSchema = Type.Object(
       }),
     ),
     ui: Type.Optional(Type.Boolean({ expected: 'true or false' })),
+    admin: Type.Optional(Type.Object({ listen: Type.Optional(optionalAddress) }, section)),
     metrics: Type.Optional(
       Type.Object({ accounts: Type.Optional(Type.Boolean({ expected: 'true or false' })) }, section),
     ),
@@ -142,9 +143,7 @@ export const configSchema = Type.Object(
     resp: Type.Optional(
       Type.Object(
         {
-          listen: Type.Optional(
-            Type.String({ expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME, or "" for none' }),
-          ),
+          listen: Type.Optional(optionalAddress),
           tls: tlsSchema,
         },
         section,
@@ -185,7 +184,7 @@ export interface TokenConfig {
 }
 
 export interface Config {
-  /** At least one. */
+  /** At least one, and, where it is configured, the one of the admin page. */
   readonly listen: readonly Listen[];
   /** The admin page is served. */
   readonly ui: boolean;
@@ -236,6 +235,7 @@ export interface Config {
 export const configDefaults = {
   listen: '127.0.0.1:8081',
   ui: true,
+  admin: { listen: '' },
   metrics: { accounts: false },
   data_dir: './data',
   shards: 'auto',

@@ -10,6 +10,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { parse } from 'yaml';
+import { buildDeb } from '../../build/deb-package.ts';
 import { root, temporaryDirectory } from '../docs/server-child.ts';
 import { makeCertificate, withoutOpenssl } from '../support/certificates.ts';
 import { freePort } from '../support/free-port.ts';
@@ -61,6 +62,37 @@ test('the Dockerfile copies what there is, has two stages, no root and a health 
   const compose = parse(read('compose.yml')) as { services: { dragonlock: Record<string, unknown> } };
   const { dragonlock } = compose.services;
   assert.deepEqual([dragonlock['read_only'], dragonlock['cap_drop']], [true, ['ALL']]);
+});
+
+function dpkgDeb(...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync('dpkg-deb', args, { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
+test('the package for Debian has the command, units that find it, a user, and settings that an upgrade keeps', {
+  skip: spawnSync('dpkg-deb', ['--version']).error !== undefined && 'dpkg-deb is not installed',
+}, async (t) => {
+  const directory = temporaryDirectory(t);
+  const stage = path.join(directory, 'stage');
+  const file = await buildDeb({ stage, out: directory, install: false });
+  assert.match(dpkgDeb('--info', file), /Package: dragonlock-server\n[^]*Depends: nodejs \(>= 22\.19\)/);
+  assert.equal(dpkgDeb('--info', file, 'conffiles'), '/etc/dragonlock/config.yml\n');
+  const content = dpkgDeb('--contents', file);
+  assert.match(content, /^lrwxrwxrwx root\/root .* \.\/usr\/bin\/dragonlock-server -> \.\.\/lib\/dragonlock-server\//m);
+  assert.match(content, /^-rwxr-xr-x root\/root .* \.\/usr\/lib\/dragonlock-server\/dragonlock-server\.js$/m);
+  for (const line of content.trimEnd().split('\n')) assert.match(line, /^[-dl]\S{4}[-w]\S{4} root\/root/, line);
+  const out = path.join(directory, 'out');
+  dpkgDeb('--extract', file, out);
+  const { status, stdout } = spawnSync(path.join(out, 'usr/bin/dragonlock-server'), ['help'], { encoding: 'utf8' });
+  assert.deepEqual([status, stdout.split('\n')[0]?.slice(0, 30)], [0, 'Usage: dragonlock-server [serv']);
+  for (const unit of ['dragonlock.service', 'dragonlock-drill.service'])
+    assert.match(
+      fs.readFileSync(path.join(out, 'usr/lib/systemd/system', unit), 'utf8'),
+      /^ExecStart=\/usr\/bin\/dragonlock-server /m,
+    );
+  for (const script of ['postinst', 'prerm', 'postrm'])
+    assert.equal(spawnSync('sh', ['-n', path.join(stage, 'DEBIAN', script)]).status, 0, script);
 });
 
 test('hadolint has nothing to say about the Dockerfile', { skip: lacks('hadolint') }, () => {

@@ -73,7 +73,7 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['limits:\n', 'config.yml:1:1: limits: expected an object, got nothing'],
   [
     'colour: red',
-    'config.yml:1:1: colour: unknown key; known are listen, ui, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, scripts, journal, backup, tasks, machines, cluster, log',
+    'config.yml:1:1: colour: unknown key; known are listen, ui, admin, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, scripts, journal, backup, tasks, machines, cluster, log',
   ],
   [
     'machines: {here: a, list: [{name: a, url: "http://a", cells: [1-63]}]}',
@@ -119,6 +119,10 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   [
     'listen: localhost',
     'config.yml:1:1: listen: expected host:port, [IPv6]:port, unix:/PATH or fd:NAME, got "localhost"',
+  ],
+  [
+    'admin: {listen: "127.0.0.1:8081"}',
+    'config.yml:1:9: admin.listen: 127.0.0.1:8081 is in listen, too; expected another address',
   ],
   ['tokens: [{token: t, accounts: "*"}]', 'config.yml:1:10: tokens[0]: scopes is missing'],
   [

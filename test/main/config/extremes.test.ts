@@ -31,6 +31,7 @@ const others = [
   'http.cors_origins',
   'http.socket_mode',
   'http.tls',
+  'admin.listen',
   'resp.listen',
   'resp.tls',
   'accounts',
