@@ -271,6 +271,7 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
   const helpers = new Set([
     'account-lines',
     'account-memories',
+    'account-tasks',
     'admin',
     'admin-calls',
     'by-sections',

@@ -49,6 +49,13 @@ export interface LogFrame extends LogPlace {
   readonly bytes: Buffer;
 }
 
+/** What a cell held behind a frame of its log, in parts. */
+export interface Snapshot extends LogPlace {
+  /** Of the owner that made it: parts of two owners never mix. */
+  readonly epoch: number;
+  readonly parts: number;
+}
+
 export interface CellRow {
   readonly cell: Cell;
   readonly epoch: number;
@@ -56,6 +63,8 @@ export interface CellRow {
   readonly session: Session | undefined;
   /** Everything up to here may be gone from the log. */
   readonly trimmed: Revision;
+  /** Undefined: there is none yet. */
+  readonly snapshot?: Snapshot | undefined;
 }
 
 export interface NodeRow {
@@ -83,6 +92,14 @@ export interface Engine {
   handOver(owner: Owned, end: LogPlace, to: Session): Promise<EngineAnswer>;
   /** Removes frames that end at or before `upTo`, but for the last one. */
   trim(owner: Owned, upTo: Revision): Promise<EngineAnswer>;
+  /** Writes a part of a snapshot that ends at `last`; the same again succeeds again. Nobody reads it before `publish`. */
+  putPart(owner: Owned, last: Revision, part: number, bytes: Buffer): Promise<EngineAnswer>;
+  /**
+   * Makes this the cell's snapshot, and removes the parts of all others. Refused: the caller is not the owner, a part is
+   * missing, or the cell's snapshot is at least as new. The same again succeeds again.
+   */
+  publish(owner: Owned, snapshot: Snapshot): Promise<EngineAnswer>;
+  readPart(cell: Cell, snapshot: Snapshot, part: number): Promise<EngineAnswer<Buffer | undefined>>;
 
   /** What can be seen; it proves nothing, and may be undone by a fail-over. */
   look(cell: Cell): Promise<EngineAnswer<CellRow>>;

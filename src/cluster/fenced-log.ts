@@ -16,7 +16,7 @@
  * Deposed says nothing of the frame: it may be in the log of the next owner, or not.
  */
 import { assert, unreachable } from '../shared/assert.ts';
-import type { Engine, EngineAnswer, LogFrame, LogPlace, Owned } from './engine.ts';
+import type { Engine, EngineAnswer, LogFrame, LogPlace, Owned, Session } from './engine.ts';
 
 export type AppendResult = 'done' | 'full' | 'deposed' | 'gone-back';
 
@@ -58,6 +58,22 @@ export class FencedLog {
     if (result === 'done') this.#end = { first: frame.first, last: frame.last, chain: frame.chain };
     else if (result !== 'full') this.#over = result;
     return result;
+  }
+
+  /**
+   * Gives the cell to another session, behind the last frame. From the call on nothing is sent any more: the statement may
+   * take effect at any time.
+   */
+  async handOver(to: Session): Promise<'done' | 'deposed' | 'gone-back'> {
+    assert(!this.#appending, 'a cell is handed over behind its last frame');
+    if (this.#over !== undefined) return this.#over;
+    this.#over = 'deposed';
+    const given = await definite(() => this.#engine.handOver(this.owner, this.#end, to), this.#pause);
+    if (given !== 'refused') return 'done';
+    const owns = await definite(() => this.#engine.barrier(this.owner), this.#pause);
+    // An owner is refused only if its last frame is missing.
+    if (owns !== 'refused' || (await this.#hasGoneBack())) this.#over = 'gone-back';
+    return this.#over;
   }
 
   async #settle(frame: LogFrame): Promise<AppendResult> {

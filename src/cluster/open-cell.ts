@@ -18,6 +18,8 @@ export interface OpenRequest {
   /** See `ReadRequest`. */
   readonly check?: (frame: LogFrame) => string | undefined;
   readonly apply: (frame: LogFrame) => void;
+  /** When the last frame was made that is applied, in cluster time; 0: there is none. */
+  readonly endAt: () => number;
   /** Cluster time, in milliseconds since the Unix epoch. */
   readonly now: () => number;
   /** Makes the first frame of the epoch, when all before it has been applied. */
@@ -33,7 +35,7 @@ export type OpenResult =
   | { readonly kind: 'gone-back'; readonly reason: string };
 
 export async function openCell(request: OpenRequest, dependencies: FencedLogDependencies): Promise<OpenResult> {
-  const { seen, session, handedOver, remembered, check, apply, bootFrame, now } = request;
+  const { seen, session, handedOver, remembered, check, apply, bootFrame, endAt, now } = request;
   const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);
   if (taken === undefined) return { kind: 'lost' };
   const { owner, row } = taken;
@@ -43,7 +45,7 @@ export async function openCell(request: OpenRequest, dependencies: FencedLogDepe
   if (read.kind === 'gone-back') return read;
   const log = new FencedLog(owner, read.end, dependencies);
   const boot = await bootFrame(
-    firstOfEpoch({ end: read.end, how: handedOver ? 'handed-over' : 'taken', now: now() }),
+    firstOfEpoch({ end: read.end, endAt: endAt(), how: handedOver ? 'handed-over' : 'taken', now: now() }),
     read.end,
     owner.epoch,
   );

@@ -54,13 +54,18 @@ export class NodeSession {
    * Registers the session, in the place of the one that the node had before.
    *
    * @param isOwn whether this very node has had that session; any other under its name is of a process that may still live
-   * @returns `taken`: it does; try again when it has been declared dead
+   * @returns `taken`: it does; try again when it has been declared dead. `lost`: this session has joined, and was declared
+   *   dead before any answer told so
    */
-  async join(isOwn: (session: Session) => boolean, pause: () => Promise<void>): Promise<'joined' | 'taken'> {
+  async join(isOwn: (session: Session) => boolean, pause: () => Promise<void>): Promise<'joined' | 'taken' | 'lost'> {
     for (;;) {
       const nodes = await definite(() => this.#engine.nodes(), pause);
       assert(nodes !== 'refused', 'a look has no condition');
       const before = nodes.find(({ node }) => node === this.node);
+      if (before?.session === this.id && before.dead) {
+        this.#isLost = true;
+        return 'lost';
+      }
       if (before !== undefined && !before.dead && !isOwn(before.session)) return 'taken';
       const answer = await definite(() => this.#engine.join(this.node, this.id, before?.session), pause);
       if (answer !== 'refused') return 'joined';

@@ -91,6 +91,7 @@ export async function startCell(options: StartCellOptions): Promise<StartCellRes
         remembered: undefined,
         check: (frame) => opening.check(frame),
         apply: (frame) => opening.apply(frame),
+        endAt: () => opening.endAt,
         now: () => clock.now(),
         bootFrame: (first, previous, epoch) => opening.boot({ first, previous, epoch }),
       },
@@ -129,6 +130,10 @@ class OpeningCell {
     this.#mirror = mirror;
   }
 
+  get endAt(): number {
+    return this.#at;
+  }
+
   /** Finds where the log goes on behind what this node has. @returns a text if the log does not go on there */
   async locate({ trimmed }: CellRow, { cell, epoch }: Owned): Promise<LogPlace | string> {
     const { engine, pause, checkpoint } = this.#options;
@@ -144,7 +149,7 @@ class OpeningCell {
     }
     if (mirrored !== undefined) {
       const { first, last, chain } = frame;
-      if (last === mirrored.last && chain === mirrored.chain) return { first, last, chain };
+      if (last === mirrored.last && chain === mirrored.chain) return this.check(frame) ?? { first, last, chain };
       return `the frame at ${first} is another one than this node has`;
     }
     // The checkpoint may end within the frame; what it has already is applied once more.

@@ -31,7 +31,10 @@ export async function takeCell(
     // It was handed over, or an earlier take of ours had no answer. A row that is seen proves nothing: a commit does.
     const owner = { cell, epoch: seen.epoch, session };
     const isOwner = await definite(() => engine.barrier(owner), pause);
-    return isOwner === 'refused' ? undefined : { owner, row: seen };
+    if (isOwner === 'refused') return undefined;
+    // What was seen may be old: its log may have been trimmed since.
+    const row = await definite(() => engine.look(cell), pause);
+    return row === 'refused' || row.epoch !== seen.epoch ? undefined : { owner, row };
   }
   const row = await definite(() => engine.take(cell, seen.epoch, session), pause);
   return row === 'refused' ? undefined : { owner: { cell, epoch: row.epoch, session }, row };
@@ -91,6 +94,8 @@ export async function readToEnd(
 
 export interface EpochStart {
   readonly end: LogPlace;
+  /** When the last frame of the log was made, in cluster time; 0: there is none. */
+  readonly endAt: number;
   readonly how: 'taken' | 'handed-over' | 'loss-accepted';
   /** Cluster time, in milliseconds since the Unix epoch. */
   readonly now: number;
@@ -99,11 +104,12 @@ export interface EpochStart {
 /**
  * The first revision of an epoch. A cell that was handed over goes on where it was: nothing can be lost between. One that
  * was taken jumps, and to a place that no earlier take can have jumped to: should an engine lose a take with all that
- * followed it, the next one starts from the same end. So time moves it on as well.
+ * followed it, the next one starts from the same end. So the time since that end moves it on as well. Cells that are taken
+ * often run ahead of the time, so the time alone would not.
  */
-export function firstOfEpoch({ end, how, now }: EpochStart): Revision {
+export function firstOfEpoch({ end, endAt, how, now }: EpochStart): Revision {
   const next = end.last + 1;
   if (how === 'handed-over') return revision(next);
-  const byTime = Math.max(0, Math.floor(now) - timeFloorFromMs) * revisionsPerMs;
-  return revision(Math.max(next + (how === 'taken' ? takeJump : acceptLossJump), byTime));
+  const sinceEnd = Math.max(0, Math.floor(now - Math.max(endAt, timeFloorFromMs)));
+  return revision(next + (how === 'taken' ? takeJump : acceptLossJump) + sinceEnd * revisionsPerMs);
 }

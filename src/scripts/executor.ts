@@ -53,20 +53,21 @@ export class ScriptExecutor {
   readonly #memory: CallMemory;
   readonly #underWay = new Set<CallUnderWay>();
   #draining = false;
+  readonly #boot: Int32Array;
   #calls = 0;
 
   constructor(options: ScriptExecutorOptions) {
     this.#options = options;
     const { dispatcher, toBatch, budgets, counts } = options;
+    this.#boot = new Int32Array(Uint8Array.from(hash('sha256', options.boot, 'buffer')).buffer);
     this.#context = {
       dispatcher,
       toBatch,
       budgets,
       counts,
-      pool: options.pool,
       known: new ScriptSources(),
       turns: new Turns(),
-      runs: new RunQueue(),
+      runs: new RunQueue(options.pool),
     };
     this.#memory = options.memory((call) => call.end(failureReply(none, tooMuchMemory)));
   }
@@ -103,7 +104,7 @@ export class ScriptExecutor {
       bytes,
       now: serverTime(),
       seed: this.#seed(),
-      fingerprint: fingerprintOf(request),
+      fingerprint: request.idempotency === undefined ? '' : fingerprintOf(request),
       hold: (held) => this.#memory.hold(call, held, account),
     });
     this.#underWay.add(call);
@@ -146,8 +147,17 @@ export class ScriptExecutor {
 
   /** 32 bits that differ from call to call. */
   #seed(): number {
-    return parseInt(hash('sha256', `${this.#options.boot} ${this.#calls}`, 'hex').slice(0, 8), 16);
+    const [first = 0, second = 0] = this.#boot;
+    return mixed(mixed(this.#calls ^ first) ^ second) >>> 0;
   }
+}
+
+/** The end of MurmurHash3: each of 32 bits depends on all, and no two numbers come to the same. */
+function mixed(number: number): number {
+  let bits = number;
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return bits ^ (bits >>> 16);
 }
 
 /** Digests what a call asks for. `Keys` only help to read. */

@@ -2,35 +2,30 @@
  * One start of a node of a simulated cluster: the session, the watch over other nodes and the cells of `src/cluster`, with
  * a store of one value in each cell, and clients in front.
  */
-import { crc32 } from 'node:zlib';
-import type { CellRow, Engine, LogFrame, LogPlace } from '../../src/cluster/engine.ts';
-import { FencedLog, definite } from '../../src/cluster/fenced-log.ts';
+import type { CellRow, Engine, LogPlace, Snapshot } from '../../src/cluster/engine.ts';
 import { findOrphan } from '../../src/cluster/find-orphan.ts';
+import type { CellGiven } from '../../src/cluster/hand-over.ts';
 import { openCell } from '../../src/cluster/open-cell.ts';
 import { beatEveryMs, NodeSession } from '../../src/cluster/session.ts';
 import { NodeWatch } from '../../src/cluster/watch-nodes.ts';
 import { revision, type Revision } from '../../src/protocol/ids.ts';
+import { CellCopies } from './cell-copies.ts';
 import type { Machine } from './cluster-world.ts';
-import { contentOf, type Judge } from './judge.ts';
-import { anchor } from './model-engine.ts';
+import type { Judge } from './judge.ts';
+import { anchor, type ModelEngine } from './model-engine.ts';
+import { frameOf, ServedCell, type CellCopy, type CellRequest } from './served-cell.ts';
 
 /** What a node's disk keeps over its starts. */
 export interface NodeDisk {
   readonly sessions: Set<number>;
-  readonly cells: Map<number, { place: LogPlace; value: string }>;
+  readonly cells: Map<number, CellCopy>;
   readonly remembered: Map<number, LogPlace>;
   /** Cells that stay closed: the engine has lost something. */
   readonly closed: Set<number>;
 }
 
-interface OpenCell {
-  readonly log: FencedLog;
-  value: string;
-  last: Revision;
-  readonly waiting: { readonly write: string; readonly done: (rev: Revision | undefined) => void }[];
-  busy: boolean;
-  /** It is being handed over, or lost: nothing is answered from memory. */
-  leaving: boolean;
+export function newDisk(): NodeDisk {
+  return { sessions: new Set(), cells: new Map(), remembered: new Map(), closed: new Set() };
 }
 
 export interface NodeContext {
@@ -38,11 +33,15 @@ export interface NodeContext {
   readonly machine: Machine;
   readonly engine: Engine;
   readonly judge: Judge;
+  /** For the judge; the node itself has only `engine`. */
+  readonly model: ModelEngine;
   readonly disk: NodeDisk;
   readonly newSession: () => number;
   readonly cells: number;
   /** The node with this session, if it runs. */
   readonly peer: (session: number) => ClusterNode | undefined;
+  /** Messages between nodes get lost. */
+  readonly losesMessages: () => boolean;
 }
 
 const watchEveryMs = 250;
@@ -50,155 +49,136 @@ const pauseMs = 20;
 
 export class ClusterNode {
   readonly context: NodeContext;
-  readonly open = new Map<number, OpenCell>();
+  readonly open = new Map<number, ServedCell>();
   session: NodeSession | undefined;
   #watch = new NodeWatch();
   /** Cells that are being opened or handed over. */
   readonly #moving = new Set<number>();
+  readonly #copies: CellCopies;
   readonly #pause: () => Promise<void>;
+  /** When beats were acknowledged, on nobody's clock. */
+  readonly #beats: number[] = [];
+  #beatenAt = -Infinity;
 
   constructor(context: NodeContext) {
     this.context = context;
     this.#pause = () => context.machine.pause(pauseMs);
+    this.#copies = new CellCopies(context.disk, { engine: context.engine, pause: this.#pause });
   }
 
   start(): void {
     void this.#live();
   }
 
-  /** Answers a write with its revision; undefined: it may have happened or not, or the node does not have the cell. */
-  write(cell: number, write: string): Promise<Revision | undefined> {
-    const own = this.open.get(cell);
-    if (own === undefined || own.leaving) return Promise.resolve(undefined);
-    return new Promise((done) => {
-      own.waiting.push({ write, done });
-      void this.#commit(cell, own);
-    });
-  }
-
-  /** Answers from memory, when the evaluation is covered. */
-  async read(cell: number): Promise<{ readonly rev: Revision; readonly value: string } | undefined> {
-    const own = this.open.get(cell);
-    const { session } = this;
-    if (own === undefined || own.leaving || session === undefined) return undefined;
-    const evaluated = { rev: own.last, value: own.value };
-    // The process may be stopped anywhere here.
-    await this.context.machine.pause(0);
-    while (!session.isCovered) {
-      if (session.isLost) return undefined;
-      await this.context.machine.pause(5);
-    }
-    return evaluated;
+  serve(cell: number, request: CellRequest): void {
+    const served = this.open.get(cell);
+    if (served === undefined) request.done('refused');
+    else served.serve(request);
   }
 
   /** Gives a cell away, if it is here. */
   async handOver(cell: number, to: ClusterNode): Promise<void> {
-    const own = this.open.get(cell);
+    const served = this.open.get(cell);
     const target = to.session?.id;
-    if (own === undefined || own.leaving || target === undefined || target === this.session?.id) return;
-    own.leaving = true;
+    if (served === undefined || target === undefined || target === this.session?.id) return;
+    const { machine, judge, peer } = this.context;
     // A statement that is on its way may give the cell away at any time: it is not opened again before that is settled.
     this.#moving.add(cell);
-    while (own.busy) await this.#pause();
-    this.#giveUp(cell, own);
-    const { engine, judge } = this.context;
-    const given = await definite(() => engine.handOver(own.log.owner, own.log.end, target), this.#pause);
+    await served.handOver(target, {
+      tell: (given) => this.#message(() => peer(target)?.receive(given)),
+      sendOn: (requests) => {
+        judge.keepOrder(requests.flatMap(({ write }) => write ?? []));
+        const sent = peer(target);
+        const arrive = (): void => requests.forEach((request) => sent?.serve(cell, request));
+        machine.world.after(machine.world.between(0.1, 2), arrive, sent?.context.machine);
+      },
+      refuse: ({ done }) => done('refused'),
+      after: machine.pause,
+    });
     this.#moving.delete(cell);
-    if (given === 'refused') return;
-    judge.count('handed over');
-    const row = { cell, epoch: own.log.owner.epoch + 1, session: target, trimmed: revision(0) };
-    const { machine } = this.context;
-    // A message to the other node, which may not arrive; then it finds the row.
-    if (!machine.world.chance(4)) this.context.peer(target)?.openCell(row, true);
   }
 
-  async trim(cell: number, upTo: Revision): Promise<void> {
-    const own = this.open.get(cell);
-    if (own === undefined) return;
-    const answer = await this.context.engine.trim(own.log.owner, upTo);
-    if (answer.kind === 'done') this.context.judge.count('trimmed');
+  /** Another node has given a cell to this session. @returns whether it is served */
+  receive({ cell, epoch, session, end }: CellGiven): Promise<boolean> {
+    if (this.session?.id !== session) return Promise.resolve(false);
+    return this.openCell({ cell, epoch, session, trimmed: revision(0) }, end);
   }
 
-  /** Begins to serve a cell, unless that is under way. */
-  openCell(seen: CellRow, handedOver: boolean): void {
+  async clean(cell: number, upTo: Revision): Promise<void> {
+    await this.open.get(cell)?.clean(upTo);
+  }
+
+  /** Begins to serve a cell, unless that is under way. @param end of the log, as whoever gave the cell has said */
+  async openCell(seen: CellRow, end?: LogPlace): Promise<boolean> {
     const { disk } = this.context;
     const { cell } = seen;
-    if (this.#moving.has(cell) || this.open.has(cell) || disk.closed.has(cell) || this.session === undefined) return;
+    const { session } = this;
+    if (this.#moving.has(cell) || this.open.has(cell) || disk.closed.has(cell) || session === undefined) return false;
     this.#moving.add(cell);
-    void this.#openCell(seen, handedOver, this.session).finally(() => this.#moving.delete(cell));
+    await this.#openCell(seen, end, session);
+    this.#moving.delete(cell);
+    return this.open.has(cell);
   }
 
-  async #openCell(seen: CellRow, handedOver: boolean, session: NodeSession): Promise<void> {
+  async #openCell(seen: CellRow, given: LogPlace | undefined, session: NodeSession): Promise<void> {
     const { engine, disk, judge, machine } = this.context;
     const { cell } = seen;
-    const known = disk.cells.get(cell);
-    let value = known?.value ?? '';
-    let end = known?.place ?? anchor;
-    const apply = (frame: LogFrame): void => {
-      value = contentOf(frame).writes.at(-1) ?? value;
-      end = frame;
-    };
+    const known = disk.remembered.get(cell);
+    const remembered = given !== undefined && given.last > (known?.last ?? 0) ? given : known;
+    const begun = machine.world.now;
+    const local = this.#copies.take(cell);
+    const { copy } = local;
+    let snapshot: Snapshot | undefined;
     const opened = await openCell(
       {
         seen,
         session: session.id,
-        handedOver,
-        from: end,
-        remembered: disk.remembered.get(cell),
-        apply,
+        handedOver: given !== undefined,
+        from: (row) => {
+          ({ snapshot } = row);
+          return this.#copies.locate(row, local);
+        },
+        remembered,
+        apply: copy.apply,
+        endAt: () => copy.state.at,
         now: machine.clusterTime,
-        bootFrame: (first, previous, epoch) => frameOf([`boot ${cell} ${epoch} ${first}`], first, previous, epoch),
+        bootFrame: (first, previous, epoch) => {
+          const writes = [`boot ${cell} ${session.id} ${epoch} ${first}`];
+          return judge.made(frameOf({ writes, at: machine.clusterTime() }, { first, previous, epoch }));
+        },
       },
       { engine, pause: this.#pause },
     );
     judge.count(`open: ${opened.kind}`);
     if (opened.kind === 'gone-back') disk.closed.add(cell);
     if (opened.kind !== 'open') return;
-    disk.remembered.set(cell, opened.log.end);
+    const { log } = opened;
+    judge.believes(cell, remembered, { begun, engine: this.context.model });
+    disk.remembered.set(cell, log.end);
     if (this.session !== session) return;
-    const own = { log: opened.log, value, last: opened.log.end.last, waiting: [], busy: false, leaving: false };
-    this.open.set(cell, own);
+    const served = new ServedCell({
+      context: this.context,
+      session,
+      log,
+      place: log.end,
+      state: copy.state,
+      snapshot,
+      pause: this.#pause,
+      lost: (lost) => this.#giveUp(cell, lost),
+    });
+    this.open.set(cell, served);
   }
 
-  async #commit(cell: number, own: OpenCell): Promise<void> {
-    if (own.busy) return;
-    own.busy = true;
-    const { disk, judge } = this.context;
-    while (own.waiting.length > 0 && !own.leaving) {
-      const group = own.waiting.splice(0, 3);
-      const { end, owner } = own.log;
-      const first = revision(end.last + 1);
-      const frame = frameOf(
-        group.map(({ write }) => write),
-        first,
-        end,
-        owner.epoch,
-      );
-      const result = await own.log.append(frame);
-      if (result === 'done') {
-        own.value = group.at(-1)!.write;
-        own.last = frame.last;
-        disk.remembered.set(cell, own.log.end);
-        for (const [i, { done }] of group.entries()) done(revision(first + i));
-        continue;
-      }
-      judge.count(`append: ${result}`);
-      for (const { done } of group) done(undefined);
-      if (result === 'full') continue;
-      if (result === 'gone-back') disk.closed.add(cell);
-      this.#giveUp(cell, own);
-    }
-    own.busy = false;
-  }
-
-  #giveUp(cell: number, own: OpenCell): void {
-    own.leaving = true;
-    if (this.open.get(cell) === own) this.open.delete(cell);
-    for (const { done } of own.waiting.splice(0)) done(undefined);
-    const { place } = this.context.disk.cells.get(cell) ?? { place: anchor };
+  #giveUp(cell: number, served: ServedCell): void {
+    served.end();
+    if (this.open.get(cell) !== served) return;
+    this.open.delete(cell);
+    const { place, state } = served;
+    const { disk, machine } = this.context;
     // Not always: a crash comes before a checkpoint.
-    if (own.log.end.last > place.last && this.context.machine.world.chance(2))
-      this.context.disk.cells.set(cell, { place: own.log.end, value: own.value });
+    if (place.last > (disk.cells.get(cell)?.place ?? anchor).last && machine.world.chance(2))
+      disk.cells.set(cell, { place, state });
+    if (machine.world.chance(2)) this.#copies.keep(cell, { place, state });
   }
 
   async #live(): Promise<void> {
@@ -206,15 +186,19 @@ export class ClusterNode {
     for (;;) {
       const session = new NodeSession(name, newSession(), { engine, now: machine.monotonic });
       disk.sessions.add(session.id);
-      if ((await session.join((id) => disk.sessions.has(id), this.#pause)) === 'taken')
-        throw new Error('each node has a name of its own');
+      const joined = await session.join((id) => disk.sessions.has(id), this.#pause);
+      if (joined !== 'joined') {
+        this.context.judge.count(`join: ${joined}`);
+        await machine.pause(500);
+        continue;
+      }
       this.session = session;
       this.#watch = new NodeWatch();
       const beating = this.#beat(session);
       await this.#watchOthers(session);
       await beating;
       this.session = undefined;
-      for (const [cell, own] of this.open) this.#giveUp(cell, own);
+      for (const [cell, served] of this.open) this.#giveUp(cell, served);
       this.context.judge.count('session lost');
     }
   }
@@ -222,22 +206,31 @@ export class ClusterNode {
   async #beat(session: NodeSession): Promise<void> {
     while (!session.isLost) {
       await session.beat();
+      if (session.beatenAt !== this.#beatenAt) this.#beats.push(this.context.machine.world.now);
+      this.#beatenAt = session.beatenAt;
       await this.context.machine.pause(beatEveryMs);
     }
   }
 
   async #watchOthers(session: NodeSession): Promise<void> {
     const { engine, machine, cells, name } = this.context;
+    // Not every node is an heir.
+    const isHeir = machine.world.chance(2);
     while (!session.isLost) {
       await machine.pause(watchEveryMs);
       const askedAt = machine.monotonic();
       const nodes = await engine.nodes();
       if (nodes.kind !== 'done') continue;
       const seen = { askedAt, answeredAt: machine.monotonic() };
-      for (const gone of this.#watch.see(nodes.result, seen, session.beatenAt)) {
-        if (gone.node !== name) await engine.fence(gone.node, gone.session, gone.beat);
+      const found = this.#watch.see(nodes.result, seen, session.beatenAt).filter(({ node }) => node !== name);
+      if (found.length > 0) this.context.judge.fences(name, this.#beats);
+      for (const gone of found) {
+        await engine.fence(gone.node, gone.session, gone.beat);
       }
-      for (let cell = 0; cell < cells; cell += 1) await this.#look(cell, session);
+      for (let cell = 0; cell < cells; cell += 1) {
+        await this.#look(cell, session);
+        if (isHeir && !this.open.has(cell) && !this.#moving.has(cell)) void this.#copies.follow(cell);
+      }
     }
   }
 
@@ -246,15 +239,22 @@ export class ClusterNode {
     const { engine } = this.context;
     const mine = await engine.look(cell);
     if (session.isLost || this.open.has(cell)) return;
-    if (mine.kind === 'done' && mine.result.session === session.id) return this.openCell(mine.result, false);
+    if (mine.kind === 'done' && mine.result.session === session.id) return void this.openCell(mine.result);
     const orphan = await findOrphan(engine, cell);
-    if (orphan !== undefined && !session.isLost) this.openCell(orphan, false);
+    if (orphan !== undefined && !session.isLost) void this.openCell(orphan);
   }
-}
 
-function frameOf(writes: readonly string[], first: Revision, previous: LogPlace, epoch: number): LogFrame {
-  const bytes = Buffer.from(JSON.stringify({ writes }));
-  const head = Buffer.from(`${previous.chain} ${first} ${epoch} `);
-  const chain = crc32(bytes, crc32(head));
-  return { first, last: revision(first + writes.length - 1), chain, previous: previous.chain, epoch, bytes };
+  /** A message to another node, and its answer; either may be lost. */
+  #message<Answer>(deliver: () => Promise<Answer> | undefined): Promise<Answer> {
+    const { machine, losesMessages } = this.context;
+    const { world } = machine;
+    return new Promise((resolve) => {
+      if (losesMessages()) return;
+      world.after(world.between(0.1, 2), () => {
+        void deliver()?.then((answer) => {
+          if (!losesMessages()) world.after(world.between(0.1, 2), () => resolve(answer), machine);
+        });
+      });
+    });
+  }
 }

@@ -3,8 +3,10 @@
  * machine has a monotonic clock of its own rate; while it is paused, what happens to it waits; what a dead one would have
  * done never happens.
  */
-import { setImmediate as settled } from 'node:timers/promises';
 import type { SeededRandom } from '../support/seeded-random.ts';
+
+/** Runs when all promises have gone on that can: ticks come when there is no other such job. */
+const settled = (): Promise<void> => new Promise((resolve) => process.nextTick(resolve));
 
 interface Event {
   readonly at: number;

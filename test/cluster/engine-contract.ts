@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import type { Engine, LogFrame, LogPlace, Owned } from '../../src/cluster/engine.ts';
+import type { Engine, LogFrame, LogPlace, Owned, Snapshot } from '../../src/cluster/engine.ts';
 import { revision } from '../../src/protocol/ids.ts';
 import { frameBehind } from './frames.ts';
 import { anchor } from './model-engine.ts';
@@ -87,7 +87,7 @@ export function testEngine(
     const owner = await own(engine, 3);
     const [one] = await lengthen(engine, owner, anchor, 1);
     const session = newSession();
-    const taken = { kind: 'done', result: { cell: 3, epoch: 2, session, trimmed: 0 } };
+    const taken = { kind: 'done', result: { cell: 3, epoch: 2, session, trimmed: 0, snapshot: undefined } };
     assert.deepEqual(await engine.take(3, 1, session), taken);
     assert.deepEqual(await engine.take(3, 1, session), taken, 'the same again');
     assert.deepEqual(await engine.take(3, 1, newSession()), refused, 'the epoch is another one');
@@ -101,6 +101,8 @@ export function testEngine(
       assert.deepEqual(await engine.append(stale, two, one!), refused);
       assert.deepEqual(await engine.barrier(stale), refused);
       assert.deepEqual(await engine.trim(stale, one!.last), refused);
+      assert.deepEqual(await engine.putPart(stale, one!.last, 0, Buffer.from('part')), refused);
+      assert.deepEqual(await engine.publish(stale, { ...one!, parts: 0 }), refused);
       assert.deepEqual(await engine.handOver(stale, one!, newSession()), refused);
     }
     assert.deepEqual(await engine.look(3), taken);
@@ -112,7 +114,10 @@ export function testEngine(
     const answers = await Promise.all(mine.map((session) => engine.take(4, 0, session)));
     assert.deepEqual(answers.map(({ kind }) => kind).toSorted(), ['done', 'refused', 'refused', 'refused']);
     const session = mine[answers.findIndex(({ kind }) => kind === 'done')]!;
-    assert.deepEqual(await engine.look(4), { kind: 'done', result: { cell: 4, epoch: 1, session, trimmed: 0 } });
+    assert.deepEqual(await engine.look(4), {
+      kind: 'done',
+      result: { cell: 4, epoch: 1, session, trimmed: 0, snapshot: undefined },
+    });
   });
 
   contract('while takes and appends meet, no frame follows a take that it does not know', async (engine) => {
@@ -156,6 +161,46 @@ export function testEngine(
     const row = await engine.look(7);
     assert.equal(row.kind === 'done' && row.result.trimmed, frames[5]!.last + 1000, 'it only grows');
     await lengthen(engine, owner, frames[5]!, 1);
+  });
+
+  contract('a snapshot is published when all its parts are there, and only a newer one replaces it', async (engine) => {
+    const owner = await own(engine, 9);
+    const [one, two] = await lengthen(engine, owner, anchor, 2);
+    const snapshotAt = ({ first, last, chain }: LogPlace, parts: number): Snapshot => ({
+      epoch: owner.epoch,
+      first,
+      last,
+      chain,
+      parts,
+    });
+    const partsOf = async (snapshot: Snapshot): Promise<(string | undefined)[]> => {
+      const found: (string | undefined)[] = [];
+      for (let part = 0; part < 3; part += 1) {
+        const answer = await engine.readPart(9, snapshot, part);
+        found.push(answer.kind === 'done' ? answer.result?.toString() : answer.kind);
+      }
+      return found;
+    };
+    const first = snapshotAt(one!, 2);
+    assert.deepEqual(await engine.putPart(owner, first.last, 1, Buffer.from('b')), done);
+    assert.deepEqual(await engine.publish(owner, first), refused, 'a part is missing');
+    assert.deepEqual(await engine.putPart(owner, first.last, 0, Buffer.from('a')), done);
+    assert.deepEqual(await engine.putPart(owner, first.last, 0, Buffer.from('a')), done, 'the same again');
+    assert.deepEqual(await engine.publish(owner, first), done);
+    assert.deepEqual(await engine.publish(owner, first), done, 'the same again');
+    const row = await engine.look(9);
+    assert.deepEqual(row.kind === 'done' && row.result.snapshot, first);
+    const second = snapshotAt(two!, 1);
+    assert.deepEqual(await engine.putPart(owner, second.last, 0, Buffer.from('c')), done);
+    assert.deepEqual(await partsOf(first), ['a', 'b', undefined], 'it counts until another one is published');
+    assert.deepEqual(await engine.publish(owner, second), done);
+    assert.deepEqual(await partsOf(first), [undefined, undefined, undefined]);
+    assert.deepEqual(await partsOf(second), ['c', undefined, undefined]);
+    // A twin of the first comes late, parts and all.
+    for (const part of [0, 1]) await engine.putPart(owner, first.last, part, Buffer.from('late'));
+    assert.deepEqual(await engine.publish(owner, first), refused);
+    const taken = await engine.take(9, 1, newSession());
+    assert.deepEqual(taken.kind === 'done' && taken.result.snapshot, second);
   });
 
   contract('who reads while the log grows sees an unbroken beginning of it', async (engine) => {

@@ -4,16 +4,18 @@
  * the standby has it. Meanwhile it holds its locks. If the wait for the standby is cancelled, what it wrote can be seen, is
  * not durable, and its caller does not know. A fail-over keeps what the standby has, and nothing else.
  */
-import type {
-  Cell,
-  CellRow,
-  Engine,
-  EngineAnswer,
-  LogFrame,
-  LogPlace,
-  NodeRow,
-  Owned,
-  Session,
+import {
+  logStart,
+  type Cell,
+  type CellRow,
+  type Engine,
+  type EngineAnswer,
+  type LogFrame,
+  type LogPlace,
+  type NodeRow,
+  type Owned,
+  type Session,
+  type Snapshot,
 } from '../../src/cluster/engine.ts';
 import { revision, type Revision } from '../../src/protocol/ids.ts';
 
@@ -21,6 +23,7 @@ interface CellState {
   epoch: number;
   session: Session | undefined;
   trimmed: Revision;
+  snapshot: Snapshot | undefined;
 }
 
 interface NodeState {
@@ -33,6 +36,8 @@ export interface Tables {
   readonly cells: Map<Cell, CellState>;
   readonly nodes: Map<string, NodeState>;
   readonly log: Map<Cell, Map<Revision, LogFrame>>;
+  /** Of snapshots: by the cell, then by epoch, end and number. */
+  readonly parts: Map<Cell, Map<string, Buffer>>;
 }
 
 interface Lock {
@@ -40,7 +45,13 @@ interface Lock {
   readonly shared: boolean;
 }
 
-interface Statement<Result = unknown> {
+export interface Statement<Result = unknown> {
+  readonly name: keyof Engine;
+  readonly cell?: Cell;
+  /** Whoever says to own the cell. */
+  readonly owner?: Owned;
+  /** What an append puts into the log. */
+  readonly frame?: LogFrame;
   readonly locks: readonly Lock[];
   /** @returns undefined: refused */
   readonly check: (tables: Tables) => { readonly result: Result } | undefined;
@@ -52,7 +63,6 @@ interface Transaction {
   readonly statement: Statement;
   readonly answer: (answer: EngineAnswer<unknown>) => void;
   readonly result: unknown;
-  visible: boolean;
   answered: boolean;
 }
 
@@ -63,15 +73,18 @@ export interface EngineFaults {
   cancelsAfter(): number | undefined;
   /** Before it does anything. */
   failsWith(): 'nothing' | 'full' | undefined;
+  /** A statement that changes something has found its conditions true, in these tables, and holds its locks. */
+  writes?(statement: Statement, tables: Tables): void;
   after(delayMs: number, run: () => void): void;
 }
 
-export const anchor: LogPlace = { first: revision(0), last: revision(0), chain: 0 };
+export const anchor = logStart;
 
 function emptyTables(cells: number): Tables {
-  const tables: Tables = { cells: new Map(), nodes: new Map(), log: new Map() };
+  const tables: Tables = { cells: new Map(), nodes: new Map(), log: new Map(), parts: new Map() };
   for (let cell = 0; cell < cells; cell += 1) {
-    tables.cells.set(cell, { epoch: 0, session: undefined, trimmed: revision(0) });
+    tables.cells.set(cell, { epoch: 0, session: undefined, trimmed: revision(0), snapshot: undefined });
+    tables.parts.set(cell, new Map());
     const frame: LogFrame = { ...anchor, epoch: 0, previous: 0, bytes: Buffer.alloc(0) };
     tables.log.set(cell, new Map([[revision(0), frame]]));
   }
@@ -82,6 +95,8 @@ export class ModelEngine {
   readonly #cells: number;
   readonly #faults: EngineFaults;
   #written: Transaction[] = [];
+  /** Those that still hold their locks. */
+  readonly #holding = new Set<Transaction>();
   /** How many of what was written the standby has. */
   #replicated = 0;
   #blocked: (() => void)[] = [];
@@ -100,6 +115,18 @@ export class ModelEngine {
     return this.#replay(this.#replicated);
   }
 
+  /** Every durable frame, also those that were trimmed since. */
+  get history(): readonly { readonly cell: Cell; readonly frame: LogFrame }[] {
+    return this.#written
+      .slice(0, this.#replicated)
+      .flatMap(({ statement: { cell, frame } }) => (frame === undefined ? [] : [{ cell: cell!, frame }]));
+  }
+
+  /** How many statements are durable. */
+  get durableCount(): number {
+    return this.#replicated;
+  }
+
   run<Result>(statement: Statement<Result>, answer: (answer: EngineAnswer<Result>) => void): void {
     if (this.#down) return answer({ kind: 'unknown' });
     if (this.#isLocked(statement.locks)) {
@@ -115,10 +142,11 @@ export class ModelEngine {
       statement,
       answer: answer as Transaction['answer'],
       result: checked.result,
-      visible: false,
       answered: false,
     };
+    this.#faults.writes?.(statement, this.#visible);
     this.#written.push(transaction);
+    this.#holding.add(transaction);
     const place = this.#written.length;
     const timeline = this.#timeline;
     this.#faults.after(this.#faults.standbyDelay(), () => {
@@ -137,11 +165,11 @@ export class ModelEngine {
     this.#down = true;
     this.#replicated = Math.max(0, this.#replicated - lost);
     const gone = this.#written.splice(this.#replicated);
+    this.#holding.clear();
     const blocked = this.#blocked;
     this.#blocked = [];
     this.#visible = this.#replay(this.#replicated);
     for (const transaction of gone) if (!transaction.answered) transaction.answer({ kind: 'unknown' });
-    for (const transaction of this.#written) transaction.visible = true;
     // While it is down, each of them is told so.
     for (const again of blocked) again();
   }
@@ -165,7 +193,7 @@ export class ModelEngine {
 
   #finish(transaction: Transaction, answer: EngineAnswer<unknown>): void {
     transaction.answered = true;
-    transaction.visible = true;
+    this.#holding.delete(transaction);
     transaction.statement.effect!(this.#visible);
     transaction.answer(answer);
     const blocked = this.#blocked;
@@ -175,13 +203,12 @@ export class ModelEngine {
 
   #isLocked(locks: readonly Lock[]): boolean {
     if (locks.length === 0) return false;
-    return this.#written.some(
-      ({ visible, statement }) =>
-        !visible &&
-        statement.locks.some((held) =>
-          locks.some(({ name, shared }) => name === held.name && !(shared && held.shared)),
-        ),
-    );
+    for (const { statement } of this.#holding) {
+      const meets = (held: Lock): boolean =>
+        locks.some(({ name, shared }) => name === held.name && !(shared && held.shared));
+      if (statement.locks.some(meets)) return true;
+    }
+    return false;
   }
 }
 
@@ -190,6 +217,10 @@ const owns = ({ cells }: Tables, { cell, epoch, session }: Owned): boolean => {
   return row.epoch === epoch && row.session === session;
 };
 const cellLock = (cell: Cell, shared: boolean): Lock => ({ name: `cell ${cell}`, shared });
+const partName = ({ epoch, last }: Pick<Snapshot, 'epoch' | 'last'>, part: number): string =>
+  `${epoch} ${last} ${part}`;
+const partsOf = (snapshot: Snapshot): string[] =>
+  Array.from({ length: snapshot.parts }, (_, part) => partName(snapshot, part));
 const nodeLock = (node: string): Lock => ({ name: `node ${node}`, shared: false });
 const rowOf = ({ cells }: Tables, cell: Cell): CellRow => ({ cell, ...cells.get(cell)! });
 
@@ -199,6 +230,10 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
   return {
     append: (owner: Owned, frame: LogFrame, previous: LogPlace) =>
       send({
+        name: 'append',
+        cell: owner.cell,
+        owner,
+        frame,
         locks: [cellLock(owner.cell, true), { name: `slot ${owner.cell} ${frame.first}`, shared: false }],
         check(tables) {
           const log = tables.log.get(owner.cell)!;
@@ -209,23 +244,31 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     barrier: (owner) =>
       send({
+        name: 'barrier',
+        cell: owner.cell,
+        owner,
         locks: [cellLock(owner.cell, false)],
         check: (tables) => (owns(tables, owner) ? done : undefined),
         effect: () => undefined,
       }),
     take: (cell, seen, session) =>
       send({
+        name: 'take',
+        cell,
         locks: [cellLock(cell, false)],
         check({ cells }) {
           const row = cells.get(cell)!;
           const isMine = row.epoch === seen + 1 && row.session === session;
           if (row.epoch !== seen && !isMine) return undefined;
-          return { result: { cell, epoch: seen + 1, session, trimmed: row.trimmed } };
+          return { result: { ...row, cell, epoch: seen + 1, session } };
         },
         effect: ({ cells }) => void Object.assign(cells.get(cell)!, { epoch: seen + 1, session }),
       }),
     handOver: (owner, end, to) =>
       send({
+        name: 'handOver',
+        cell: owner.cell,
+        owner,
         locks: [cellLock(owner.cell, false)],
         check(tables) {
           const row = tables.cells.get(owner.cell)!;
@@ -237,6 +280,9 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     trim: (owner, upTo) =>
       send({
+        name: 'trim',
+        cell: owner.cell,
+        owner,
         locks: [cellLock(owner.cell, false)],
         check: (tables) => (owns(tables, owner) ? done : undefined),
         effect({ cells, log }) {
@@ -247,10 +293,51 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
           row.trimmed = revision(Math.max(row.trimmed, upTo));
         },
       }),
-    look: (cell) => send({ locks: [], check: (tables) => ({ result: rowOf(tables, cell) }) }),
-    frameAt: (cell, first) => send({ locks: [], check: ({ log }) => ({ result: log.get(cell)!.get(first) }) }),
+    putPart: (owner, last, part, bytes) =>
+      send({
+        name: 'putPart',
+        cell: owner.cell,
+        owner,
+        locks: [cellLock(owner.cell, true)],
+        check: (tables) => (owns(tables, owner) ? done : undefined),
+        effect: ({ parts }) => void parts.get(owner.cell)!.set(partName({ epoch: owner.epoch, last }, part), bytes),
+      }),
+    publish: (owner, snapshot) =>
+      send({
+        name: 'publish',
+        cell: owner.cell,
+        owner,
+        locks: [cellLock(owner.cell, false)],
+        check(tables) {
+          const own = partsOf(snapshot);
+          const parts = tables.parts.get(owner.cell)!;
+          const before = tables.cells.get(owner.cell)!.snapshot;
+          const isNewer = before === undefined || before.last < snapshot.last;
+          const isAgain = before?.last === snapshot.last && before.epoch === snapshot.epoch;
+          const isWhole = own.every((name) => parts.has(name));
+          return owns(tables, owner) && isWhole && (isNewer || isAgain) ? done : undefined;
+        },
+        effect({ cells, parts }) {
+          const own = new Set(partsOf(snapshot));
+          cells.get(owner.cell)!.snapshot = snapshot;
+          const all = parts.get(owner.cell)!;
+          for (const name of all.keys()) if (!own.has(name)) all.delete(name);
+        },
+      }),
+    readPart: (cell, snapshot, part) =>
+      send({
+        name: 'readPart',
+        cell,
+        locks: [],
+        check: ({ parts }) => ({ result: parts.get(cell)!.get(partName(snapshot, part)) }),
+      }),
+    look: (cell) => send({ name: 'look', cell, locks: [], check: (tables) => ({ result: rowOf(tables, cell) }) }),
+    frameAt: (cell, first) =>
+      send({ name: 'frameAt', cell, locks: [], check: ({ log }) => ({ result: log.get(cell)!.get(first) }) }),
     read: (cell, after, framesMax) =>
       send({
+        name: 'read',
+        cell,
         locks: [],
         check: ({ log }) => ({
           result: [...log.get(cell)!.values()]
@@ -261,6 +348,7 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     join: (node, session, seen) =>
       send({
+        name: 'join',
         locks: [nodeLock(node)],
         check({ nodes }) {
           const before = nodes.get(node);
@@ -273,6 +361,7 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     beat: (node, session) =>
       send({
+        name: 'beat',
         locks: [nodeLock(node)],
         check({ nodes }) {
           const row = nodes.get(node);
@@ -282,6 +371,7 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     fence: (node, session, seen) =>
       send({
+        name: 'fence',
         locks: [nodeLock(node)],
         check({ nodes }) {
           const row = nodes.get(node);
@@ -291,6 +381,7 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
       }),
     nodes: () =>
       send({
+        name: 'nodes',
         locks: [],
         check: ({ nodes }) => ({ result: [...nodes].map(([node, row]): NodeRow => ({ node, ...row })) }),
       }),

@@ -16,6 +16,7 @@ function requestOf(epoch: number, session: number): OpenRequest & { readonly app
     from: anchor,
     remembered: undefined,
     apply: (frame) => void applied.push(frame),
+    endAt: () => 0,
     now: () => 0,
     bootFrame: (first, previous, own) => frameBehind(previous, own, first),
     applied,

@@ -7,15 +7,20 @@ import { plant } from '../seeded-bugs/plant.ts';
 
 const wanted = new Set(process.argv.slice(2));
 const bugs = seededBugs.filter(
-  ({ name, caughtBy }) => caughtBy.file.startsWith('test/cluster/') && (wanted.size === 0 || wanted.has(name)),
+  ({ name, caughtBy }) =>
+    caughtBy.file.startsWith('test/cluster/') &&
+    !caughtBy.file.includes('/postgres/') &&
+    (wanted.size === 0 || wanted.has(name)),
 );
 const caughtBy = { file: 'test/cluster/simulator.test.ts', test: 'simulated clusters show nothing that they must not' };
 process.env['DRAGONLOCK_CLUSTER_SEEDS'] ??= '60';
-let missed = 0;
+let found = 0;
 for (const bug of bugs) {
   const { caught, said } = await plant({ ...bug, caughtBy });
-  if (!caught) missed += 1;
-  const where = said.match(/seed \d+, lossy \w+/)?.[0] ?? '';
-  console.log(`${caught ? 'caught' : 'MISSED'}  ${bug.name}  ${where}`);
+  // A run that ends in any other way has found nothing.
+  const where = said.match(/seed (\d+), lossy (\w+): [^'"\n]*/);
+  const how = caught ? (where === null ? 'BROKEN' : 'found ') : 'MISSED';
+  if (how === 'found ') found += 1;
+  console.log(`${how}  ${bug.name}  ${where?.[0] ?? ''}`);
 }
-console.log(JSON.stringify({ caught: bugs.length - missed, missed }));
+console.log(JSON.stringify({ found, missed: bugs.length - found }));

@@ -71,3 +71,12 @@ test('a living session of another process keeps its name; a dead one, or one of 
   await other.beat();
   assert.equal(other.isLost, true);
 });
+
+test('a session that joined without an answer, and was declared dead since, is lost', async () => {
+  const engine = new ScriptedEngine();
+  engine.fault('join', 'answer-lost');
+  const session = new NodeSession('a', 1, { engine: engine.engine, now });
+  const fenced = async (): Promise<void> => void (await engine.engine.fence('a', 1, 0));
+  assert.equal(await session.join(none, fenced), 'lost');
+  assert.equal(session.isLost, true);
+});

@@ -2,12 +2,14 @@
  * A run of three nodes over one engine, drawn from a seed: clients write and read, machines die, stop and are cut off, the
  * engine stalls, loses answers and fails over. Afterwards everything is well again, and the cells have to be served.
  */
-import type { EngineAnswer } from '../../src/cluster/engine.ts';
 import { seededRandom } from '../support/seeded-random.ts';
-import { ClusterNode, type NodeDisk } from './cluster-node.ts';
+import { ClusterFaults } from './cluster-faults.ts';
+import { ClusterNetwork } from './cluster-network.ts';
+import { ClusterNode, newDisk, type NodeDisk } from './cluster-node.ts';
 import { ClusterWorld, Machine } from './cluster-world.ts';
-import { Judge } from './judge.ts';
-import { engineOver, ModelEngine } from './model-engine.ts';
+import { Judge, type Reply } from './judge.ts';
+import { ModelEngine } from './model-engine.ts';
+import type { WriteOutcome } from './served-cell.ts';
 
 export interface ClusterRun {
   readonly violations: readonly string[];
@@ -23,9 +25,9 @@ export interface ClusterRunOptions {
 }
 
 const names = ['a', 'b', 'c'] as const;
-const faultsMs = 40_000;
-const quietMs = 25_000;
-const deadlineMs = 5000;
+const clients = 8;
+const faultsMs = 30_000;
+const quietMs = 20_000;
 
 export async function simulateCluster(seed: number, options: ClusterRunOptions = {}): Promise<ClusterRun> {
   const run = new Run(seed, options);
@@ -35,111 +37,89 @@ export async function simulateCluster(seed: number, options: ClusterRunOptions =
 class Run {
   readonly #world: ClusterWorld;
   readonly #engine: ModelEngine;
-  readonly #judge = new Judge();
+  readonly #network: ClusterNetwork;
+  readonly #faults: ClusterFaults;
+  readonly #judge: Judge;
   readonly #cells: number;
   readonly #options: ClusterRunOptions;
-  readonly #disks = new Map<string, NodeDisk>();
+  readonly #disks = new Map<string, NodeDisk>(names.map((name) => [name, newDisk()]));
   readonly #nodes = new Map<string, ClusterNode>();
-  /** Nodes that cannot reach the engine until a time. */
-  readonly #cutOff = new Map<string, number>();
   #sessions = 0;
   #writes = 0;
-  #standbyBackAt = 0;
-  #fullUntil = 0;
   #quiet = false;
 
   constructor(seed: number, options: ClusterRunOptions) {
-    this.#world = new ClusterWorld(seededRandom(seed));
+    const world = (this.#world = new ClusterWorld(seededRandom(seed)));
     this.#options = options;
-    const world = this.#world;
+    this.#judge = new Judge(() => world.now);
     this.#cells = 1 + world.random.below(3);
     this.#engine = new ModelEngine(this.#cells, {
-      standbyDelay: () => Math.max(0, this.#standbyBackAt - world.now) + world.between(0.2, 3),
-      cancelsAfter: () => (!this.#quiet && world.chance(60) ? world.between(0, 4) : undefined),
+      standbyDelay: () => Math.max(0, this.#faults.standbyBackAt - world.now) + world.between(0.2, 3),
+      cancelsAfter: () => {
+        const often = world.now < this.#faults.cancelsUntil ? 2 : 60;
+        return !this.#quiet && world.chance(often) ? world.between(0, 4) : undefined;
+      },
       failsWith: () => {
         if (!this.#quiet && world.chance(80)) return 'nothing';
-        return world.now < this.#fullUntil && world.chance(2) ? 'full' : undefined;
+        return world.now < this.#faults.fullUntil && world.chance(2) ? 'full' : undefined;
+      },
+      writes: (statement, tables) => {
+        this.#judge.writes(statement, tables);
+        this.#faults.writes(statement);
       },
       after: (delayMs, then) => world.after(delayMs, then),
+    });
+    this.#network = new ClusterNetwork(world, this.#engine);
+    this.#faults = new ClusterFaults({
+      world,
+      engine: this.#engine,
+      network: this.#network,
+      judge: this.#judge,
+      cells: this.#cells,
+      lossy: options.lossy === true,
+      nodes: this.#nodes,
+      start: (name) => void this.#nodes.set(name, this.#start(name, this.#disks.get(name)!)),
+      startImpostor: (name) => this.#start(name, newDisk()),
     });
   }
 
   async run(): Promise<ClusterRun> {
     const world = this.#world;
-    for (const name of names) this.#start(name);
-    for (let client = 0; client < 6; client += 1) this.#client();
-    this.#drawFaults();
+    for (const name of names) this.#nodes.set(name, this.#start(name, this.#disks.get(name)!));
+    for (let client = 0; client < clients; client += 1) this.#client();
+    this.#faults.draw(3000, faultsMs);
     await world.runUntil(faultsMs);
     this.#heal();
     await world.runUntil(faultsMs + quietMs);
-    this.#judge.judgeLog(this.#engine.durable);
+    this.#judge.judgeLog(this.#engine);
     this.#judgeLife();
     return { violations: this.#judge.violations, counts: this.#judge.counts, steps: world.steps };
   }
 
-  #start(name: string): void {
+  #start(name: string, disk: NodeDisk): ClusterNode {
     const world = this.#world;
     const [slowest, fastest] = this.#options.rates ?? [0.9, 1.12];
     const machine = new Machine(world, world.between(slowest, fastest));
-    let disk = this.#disks.get(name);
-    if (disk === undefined)
-      this.#disks.set(
-        name,
-        (disk = { sessions: new Set(), cells: new Map(), remembered: new Map(), closed: new Set() }),
-      );
     const node = new ClusterNode({
       name,
       machine,
-      engine: engineOver((statement) => this.#send(name, machine, (answer) => this.#engine.run(statement, answer))),
+      engine: this.#network.engineOf(name, machine),
+      model: this.#engine,
       judge: this.#judge,
       disk,
       newSession: () => (this.#sessions += 1),
       cells: this.#cells,
       peer: (session) => [...this.#nodes.values()].find((other) => other.session?.id === session),
+      losesMessages: () => !this.#quiet && world.chance(6),
     });
-    this.#nodes.set(name, node);
     node.start();
-  }
-
-  /** The network between a node and the engine. */
-  #send<Result>(
-    name: string,
-    machine: Machine,
-    execute: (answer: (answer: EngineAnswer<Result>) => void) => void,
-  ): Promise<EngineAnswer<Result>> {
-    const world = this.#world;
-    return new Promise((resolve) => {
-      let settled = false;
-      const settle = (answer: EngineAnswer<Result>): void => {
-        if (settled) return;
-        settled = true;
-        resolve(answer);
-      };
-      machine.after(deadlineMs, () => settle({ kind: 'unknown' }));
-      // A broken connection is noticed long before the deadline, now and then.
-      const lose = (): void => {
-        if (world.chance(2)) machine.after(world.between(0, 50), () => settle({ kind: 'unknown' }));
-      };
-      const isCut = (): boolean => (this.#cutOff.get(name) ?? 0) > world.now;
-      if (isCut() || (!this.#quiet && world.chance(100))) return lose();
-      // Some requests arrive when nobody waits any more.
-      const isLate = !this.#quiet && world.chance(120);
-      const delay = isLate ? world.between(10, 12_000) : world.between(0.1, 2);
-      if (isLate) lose();
-      world.after(delay, () => {
-        if (isCut() && !isLate) return lose();
-        execute((answer) => {
-          if (isCut() || (!this.#quiet && world.chance(60))) return lose();
-          world.after(world.between(0.1, 2), () => settle(answer), machine);
-        });
-      });
-    });
+    return node;
   }
 
   /** One after the other, each to a node that may or may not have the cell. */
   #client(): void {
     const world = this.#world;
-    const next = (): void => world.after(world.between(1, 120), ask);
+    const next = (): void => world.after(world.between(1, this.#quiet ? 1000 : 120), ask);
     const ask = (): void => {
       const cell = world.random.below(this.#cells);
       const owners = [...this.#nodes.values()].filter((node) => node.open.has(cell));
@@ -153,25 +133,27 @@ class Run {
         over = true;
         next();
       };
-      // A client does not wait for ever.
-      world.after(8000, done);
+      // A client does not wait for ever; what it is told afterwards has to be true all the same.
+      world.after(world.between(300, 4000), done);
       const isRead = world.chance(2);
       world.after(
         world.between(0.1, 2),
         () => {
           if (isRead) {
-            void node.read(cell).then((reply) => {
-              if (reply !== undefined && !over) this.#judge.read(cell, reply.rev, reply.value, before);
+            const told = (reply: Reply | 'refused' | undefined): void => {
+              if (reply !== undefined && reply !== 'refused') this.#judge.read(cell, reply, before);
               done();
-            });
-            return;
+            };
+            return node.serve(cell, { write: undefined, done: told });
           }
           this.#writes += 1;
           const write = `w${this.#writes}`;
-          void node.write(cell, write).then((rev) => {
-            if (rev !== undefined && !over) this.#judge.acknowledged(cell, rev, write);
+          const told = (outcome: WriteOutcome): void => {
+            if (outcome === 'refused') this.#judge.refused(write);
+            else if (outcome !== undefined) this.#judge.acknowledged(cell, outcome, write);
             done();
-          });
+          };
+          node.serve(cell, { write, done: told });
         },
         machine,
       );
@@ -179,87 +161,22 @@ class Run {
     next();
   }
 
-  #drawFaults(): void {
-    const world = this.#world;
-    let at = 3000;
-    while (at < faultsMs) {
-      at += world.between(100, 4000);
-      world.after(at, () => this.#fault());
-    }
-  }
-
-  #fault(): void {
-    const world = this.#world;
-    const judge = this.#judge;
-    const name = names[world.random.below(names.length)]!;
-    const node = this.#nodes.get(name)!;
-    const { machine } = node.context;
-    const cell = world.random.below(this.#cells);
-    switch (world.random.below(10)) {
-      case 0:
-        if (machine.isDead) break;
-        judge.count('killed');
-        machine.isDead = true;
-        world.after(world.between(0, 8000), () => this.#start(name));
-        node.open.clear();
-        node.session = undefined;
-        break;
-      case 1:
-      case 2:
-        judge.count('paused');
-        machine.pausedUntil = world.now + world.between(0, world.chance(3) ? 30_000 : 4000);
-        break;
-      case 3:
-        judge.count('cut off');
-        this.#cutOff.set(name, world.now + world.between(0, 8000));
-        break;
-      case 4:
-        judge.count('standby away');
-        this.#standbyBackAt = world.now + world.between(0, 6000);
-        break;
-      case 5:
-        this.#failOver();
-        break;
-      case 6:
-      case 7: {
-        const to = this.#nodes.get(names[world.random.below(names.length)]!)!;
-        for (const other of this.#nodes.values()) if (other.open.has(cell)) void other.handOver(cell, to);
-        break;
-      }
-      case 8: {
-        const places = [...this.#disks.values()].map(({ cells }) => cells.get(cell)?.place.last ?? 0);
-        void node.trim(cell, Math.min(...places) as never);
-        break;
-      }
-      default:
-        judge.count('disk full');
-        this.#fullUntil = world.now + world.between(0, 3000);
-    }
-  }
-
-  #failOver(): void {
-    const world = this.#world;
-    const lost = this.#options.lossy === true && world.chance(2) ? 1 + world.random.below(40) : 0;
-    this.#judge.count(lost > 0 ? 'failed over, lossy' : 'failed over');
-    if (lost > 0) for (let cell = 0; cell < this.#cells; cell += 1) this.#judge.mayHaveLost.add(cell);
-    this.#engine.failOver(lost);
-    world.after(world.between(0, 4000), () => this.#engine.start());
-  }
-
   #heal(): void {
     this.#quiet = true;
-    this.#cutOff.clear();
-    this.#standbyBackAt = 0;
-    this.#fullUntil = 0;
-    this.#engine.start();
-    for (const { context } of this.#nodes.values())
-      context.machine.pausedUntil = Math.min(context.machine.pausedUntil, this.#world.now + 10);
+    this.#faults.heal();
+    this.#network.heal();
   }
 
-  /** In the end every cell is served, unless it has to stay closed. */
+  /** In the end every node has a session, and every cell is served, unless it has to stay closed. */
   #judgeLife(): void {
+    const nodes = [...this.#nodes.values()];
+    const { nodes: sessions } = this.#engine.durable;
+    for (const { session, context } of nodes) {
+      const row = sessions.get(context.name);
+      if (session === undefined || row?.session !== session.id || row.dead || session.isLost)
+        this.#judge.violations.push(`${context.name} has no session that lives`);
+    }
     for (let cell = 0; cell < this.#cells; cell += 1) {
-      const nodes = [...this.#nodes.values()];
       const isOpen = nodes.some((node) => node.open.has(cell));
       const isClosed = nodes.some(({ context }) => context.disk.closed.has(cell));
       if (isClosed) this.#judge.count('cell closed');

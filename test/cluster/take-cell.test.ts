@@ -55,12 +55,15 @@ test('a hole, a shorter log and another frame than before keep the cell closed',
 test('a take jumps, by time too; a cell that was handed over goes on', () => {
   const end = { first: revision(7), last: revision(9), chain: 1 };
   const now = Date.UTC(2026, 10, 27);
-  assert.equal(firstOfEpoch({ end, how: 'handed-over', now }), 10);
-  assert.equal(firstOfEpoch({ end, how: 'taken', now: 0 }), 10 + takeJump);
-  assert.equal(firstOfEpoch({ end, how: 'loss-accepted', now: 0 }), 10 + acceptLossJump);
-  // The engine may lose a take with all that followed: the next one has the same end, and must not have the same place.
-  const lost = firstOfEpoch({ end, how: 'taken', now });
-  assert.ok(firstOfEpoch({ end, how: 'taken', now: now + 3000 }) > lost + 100_000);
-  const far = { ...end, last: revision(2 ** 46) };
-  assert.equal(firstOfEpoch({ end: far, how: 'taken', now }), 2 ** 46 + 1 + takeJump);
+  const start = { end, endAt: now, now };
+  assert.equal(firstOfEpoch({ ...start, how: 'handed-over' }), 10);
+  assert.equal(firstOfEpoch({ ...start, how: 'taken' }), 10 + takeJump);
+  assert.equal(firstOfEpoch({ ...start, how: 'taken', now: now - 5000 }), 10 + takeJump, 'never less');
+  assert.equal(firstOfEpoch({ ...start, how: 'loss-accepted' }), 10 + acceptLossJump);
+  assert.ok(firstOfEpoch({ ...start, how: 'taken', endAt: 0 }) > 10 + takeJump, 'nothing is known of the end');
+  // The engine may lose a take with all that followed: the next one has the same end, and must not have the same place,
+  // however far the cell is ahead of the time.
+  const far = { ...start, end: { ...end, last: revision(2 ** 46) }, how: 'taken' as const };
+  const lost = firstOfEpoch({ ...far, now: now + 1000 });
+  assert.ok(firstOfEpoch({ ...far, now: now + 4000 }) > lost + 100_000);
 });

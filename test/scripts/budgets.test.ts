@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { accountId } from '../../src/protocol/ids.ts';
 import { ScriptBudgets } from '../../src/scripts/script-budgets.ts';
+import { scriptBundleRunsMax } from '../../src/scripts/script-limits.ts';
 import { acme } from '../support/commands.ts';
 import { answerOf, ScriptWorld } from '../support/script-world.ts';
 
@@ -38,17 +39,17 @@ test('behind three killed threads within a minute scripts rest for ten seconds',
   assert.equal(budgets.refusal(acme), undefined);
 });
 
-test('of one account two runs have threads, the others wait in line; the 103rd call is refused', async (t) => {
+test('of one account two bundles of runs have threads, the others wait in line; the 103rd call is refused', async (t) => {
   const { promise: opened, resolve: open } = Promise.withResolvers<void>();
   const world = await ScriptWorld.start(t, { before: () => opened });
   const calls = Array.from({ length: 102 }, (_, i) => world.eval('export default (tx, n) => n', i));
   await world.server.settle();
-  assert.equal(world.pool.runs.length, 2);
+  assert.deepEqual(world.pool.bundles, [scriptBundleRunsMax, scriptBundleRunsMax]);
   const refused = answerOf(world.eval('export default () => 1'));
   assert.equal(refused.Code, 'too_many_waiters');
   const ofOther = world.eval('export default () => 2', null, { account: other });
   await world.server.settle();
-  assert.equal(world.pool.runs.length, 3, 'another account has its own');
+  assert.equal(world.pool.bundles.length, 3, 'another account has its own');
   open();
   await world.allAnswered();
   assert.deepEqual(

@@ -3,7 +3,18 @@
  * what an answer proves is said by `answers.ts`, and what to do about it by the fenced log.
  */
 import { revision, type Revision } from '../../protocol/ids.ts';
-import type { Cell, CellRow, Engine, EngineAnswer, LogFrame, LogPlace, NodeRow, Owned, Session } from '../engine.ts';
+import type {
+  Cell,
+  CellRow,
+  Engine,
+  EngineAnswer,
+  LogFrame,
+  LogPlace,
+  NodeRow,
+  Owned,
+  Session,
+  Snapshot,
+} from '../engine.ts';
 import { connectClient, destroy, within } from './connection.ts';
 import { Connections } from './connections.ts';
 import { parseEngineUrl, type EngineAddress } from './engine-url.ts';
@@ -28,6 +39,11 @@ interface CellColumns {
   readonly epoch: number;
   readonly session: number | null;
   readonly trimmed: number;
+  readonly snapshotEpoch: number | null;
+  readonly snapshotFirst: number;
+  readonly snapshotLast: number;
+  readonly snapshotChain: number;
+  readonly snapshotParts: number;
 }
 
 type FrameColumns = Omit<LogFrame, 'first' | 'last'> & { readonly first: number; readonly last: number };
@@ -96,6 +112,22 @@ export class PgEngine implements Engine {
     return this.#change('trim', [cell, epoch, session, upTo]);
   }
 
+  putPart({ cell, epoch, session }: Owned, last: Revision, part: number, bytes: Buffer): Promise<EngineAnswer> {
+    return this.#change('putPart', [cell, epoch, session, last, part, bytes]);
+  }
+
+  publish({ cell, epoch, session }: Owned, { first, last, chain, parts }: Snapshot): Promise<EngineAnswer> {
+    return this.#change('publish', [cell, epoch, session, first, last, chain, parts]);
+  }
+
+  async readPart(cell: Cell, { epoch, last }: Snapshot, part: number): Promise<EngineAnswer<Buffer | undefined>> {
+    return this.#rows<{ bytes: Buffer }, Buffer | undefined>(
+      'readPart',
+      [cell, epoch, last, part],
+      ([row]) => row?.bytes,
+    );
+  }
+
   async look(cell: Cell): Promise<EngineAnswer<CellRow>> {
     return this.#oneCell('look', [cell]);
   }
@@ -142,7 +174,7 @@ export class PgEngine implements Engine {
     if (answer.kind !== 'done') return { kind: answer.kind };
     const row = answer.rows[0];
     if (row === undefined) return { kind: 'refused' };
-    return { kind: 'done', result: { ...row, session: row.session ?? undefined, trimmed: revision(row.trimmed) } };
+    return { kind: 'done', result: cellOf(row) };
   }
 
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what the statement's rows are
@@ -190,6 +222,21 @@ async function onPrimary<Result>(
     }
   }
   throw new Error(`No host of the engine serves: ${reasons.join('; ')}`);
+}
+
+function cellOf(row: CellColumns): CellRow {
+  const { cell, epoch, session, trimmed, snapshotEpoch } = row;
+  const snapshot =
+    snapshotEpoch === null
+      ? undefined
+      : {
+          epoch: snapshotEpoch,
+          first: revision(row.snapshotFirst),
+          last: revision(row.snapshotLast),
+          chain: row.snapshotChain,
+          parts: row.snapshotParts,
+        };
+  return { cell, epoch, session: session ?? undefined, trimmed: revision(trimmed), snapshot };
 }
 
 function frameOf(row: FrameColumns): LogFrame {

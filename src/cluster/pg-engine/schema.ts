@@ -4,6 +4,7 @@
  *   dl_cluster   one row: the format, how many cells, and which cluster this is
  *   dl_node      the last session of each node, and its beats
  *   dl_cell      who owns a cell. Appends only lock it; takes, barriers and trims change it
+ *   dl_snapshot  what cells held behind a frame, in parts; the cell's row names the one that counts
  *   dl_log       the frames, of which the first has no bytes: it is there for the next one to name
  */
 import { randomUUID } from 'node:crypto';
@@ -31,7 +32,12 @@ create table dragonlock.dl_cell (
   epoch bigint not null,
   session bigint,
   trimmed bigint not null,
-  barrier bigint not null
+  barrier bigint not null,
+  snapshot_epoch bigint,
+  snapshot_first bigint,
+  snapshot_last bigint,
+  snapshot_chain bigint,
+  snapshot_parts integer
 ) with (fillfactor = 20);
 create table dragonlock.dl_log (
   cell integer not null,
@@ -44,6 +50,15 @@ create table dragonlock.dl_log (
   primary key (cell, first)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 alter table dragonlock.dl_log alter column frame set storage external;
+create table dragonlock.dl_snapshot (
+  cell integer not null,
+  epoch bigint not null,
+  last bigint not null,
+  part integer not null,
+  bytes bytea not null,
+  primary key (cell, epoch, last, part)
+);
+alter table dragonlock.dl_snapshot alter column bytes set storage external;
 `;
 
 export interface ClusterRow {

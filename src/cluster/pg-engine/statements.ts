@@ -3,7 +3,10 @@
  * checks under a lock on the cell's row: an append shares it with reads of other appends, and a take waits for it.
  */
 const owned = 'cell = $1 and epoch = $2 and session = $3';
-const cellColumns = 'cell, epoch, session, trimmed';
+const snapshotColumns = ['epoch', 'first', 'last', 'chain', 'parts'].map(
+  (name) => `snapshot_${name} as "snapshot${name.charAt(0).toUpperCase()}${name.slice(1)}"`,
+);
+const cellColumns = ['cell, epoch, session, trimmed', ...snapshotColumns].join(', ');
 const frameColumns = 'first, last, epoch, chain, previous, frame as bytes';
 /** The first of them comes whatever its size. */
 export const readBytesMax = 8 * 1024 * 1024;
@@ -41,6 +44,29 @@ export const statements = {
         order by first limit ${trimFramesMax})
     )
     select cell from owner`,
+  /** The share lock makes a take wait for it, as for an append. */
+  putPart: `
+    insert into dragonlock.dl_snapshot (cell, epoch, last, part, bytes)
+    select $1::int, $2::bigint, $4::bigint, $5::int, $6::bytea from dragonlock.dl_cell where ${owned}
+    for share of dl_cell
+    on conflict (cell, epoch, last, part) do update set bytes = excluded.bytes`,
+  /** Names the parts and removes all others in one statement, so that who has lost the cell does neither. */
+  publish: `
+    with owner as (
+      update dragonlock.dl_cell set snapshot_epoch = $2::bigint, snapshot_first = $4::bigint, snapshot_last = $5::bigint,
+        snapshot_chain = $6::bigint, snapshot_parts = $7::int
+      where ${owned}
+        and (snapshot_last is null or snapshot_last < $5::bigint
+          or (snapshot_last = $5::bigint and snapshot_epoch = $2::bigint))
+        and $7::int = (select count(*) from dragonlock.dl_snapshot p
+          where p.cell = $1 and p.epoch = $2 and p.last = $5 and p.part < $7::int)
+      returning cell
+    ), removed as (
+      delete from dragonlock.dl_snapshot
+      where cell = (select cell from owner) and (epoch <> $2 or last <> $5 or part >= $7::int)
+    )
+    select cell from owner`,
+  readPart: 'select bytes from dragonlock.dl_snapshot where cell = $1 and epoch = $2 and last = $3 and part = $4',
   look: `select ${cellColumns} from dragonlock.dl_cell where cell = $1`,
   frameAt: `select ${frameColumns} from dragonlock.dl_log where cell = $1 and first = $2`,
   /** Where the revision lies inside a frame, that frame is the first. */

@@ -103,10 +103,10 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
     reply: Type.Object({
       Loaded: countMember('Lines that were put.'),
       Ended: countMember('Lines whose time was over.'),
-      Unmatched: countMember('Deleted messages that no line before puts.'),
+      Unmatched: countMember('Deleted messages that no line before puts, and runs of tasks that are not there.'),
       ...revPart,
     }),
-    failures: ['too_large'],
+    failures: ['too_large', 'target_forbidden'],
   },
   'kv.list': {
     reply: Type.Object({
