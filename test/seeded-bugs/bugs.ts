@@ -3046,6 +3046,13 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'a checkpoint whose mirror is gone reads on' },
   },
   {
+    name: 'a mirror forgets the time of its end',
+    file: 'src/cluster/start-cell.ts',
+    find: 'return this.check(frame) ?? { first, last, chain };',
+    replace: 'return { first, last, chain };',
+    caughtBy: { file: 'test/cluster/engine-journal.test.ts', test: 'a take moves the revisions on by the time' },
+  },
+  {
     name: 'the jump between two owners reads as lost history',
     file: 'src/journal/file/file-journal-source.ts',
     find: "undefined, 'never-given-out')",
