@@ -2363,8 +2363,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'one turn ends as many leases of groups as keys',
     file: `${core}/expiry.ts`,
-    find: 'located.kind === kinds.queue ? workOfPart : 1',
-    replace: '1',
+    find: '[kinds.queue]: workOfPart',
+    replace: '[kinds.queue]: 1',
     caughtBy: { file: `${tests}/core/bounded-work.test.ts`, test: 'end a few in each turn' },
   },
   {
@@ -2415,6 +2415,13 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'taken === 0 || mayBeDear',
     replace: 'taken === 0',
     caughtBy: { file: `${tests}/turn-bounds.test.ts`, test: 'what is dear begins a turn of its own' },
+  },
+  {
+    name: 'what a look for messages passes costs nothing',
+    file: `${core}/serve-queues.ts`,
+    find: '      left -= operationsOfBatch * look.passed;\n',
+    replace: '',
+    caughtBy: { file: `${tests}/core/bounded-work.test.ts`, test: 'consumers that wait for groups' },
   },
   {
     name: 'a front end begins what is dear behind what it has just begun',

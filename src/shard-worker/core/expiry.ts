@@ -6,7 +6,7 @@ import { nameOf } from '../../protocol/footprint.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import type { Batch } from '../../protocol/operations/operations.ts';
 import type { LocatedEntry } from '../../protocol/entries.ts';
-import { effectBytesMax, kinds } from '../../protocol/record.ts';
+import { effectBytesMax, kinds, type Kind } from '../../protocol/record.ts';
 import type { PendingEffect } from '../../protocol/wire/shard-messages.ts';
 import { assert } from '../../shared/assert.ts';
 import {
@@ -37,6 +37,9 @@ import { WriteSet } from './state/write-set.ts';
 
 /** A part of a queue takes as long to end as so many keys: a lease of a group reads what the group has. */
 const workOfPart = 4;
+/** So does a lease of a lock that several hold: it changes the head of the lock, and its owner's entry. */
+const workOfShare = 2;
+const workOf: { readonly [of in Kind]?: number } = { [kinds.queue]: workOfPart, [kinds.share]: workOfShare };
 
 /** A consumer whose wait is over looks once more: as much as the ends of so many other waits. */
 const workOfConsumer = 4;
@@ -74,7 +77,7 @@ export function expireEntries(turn: Turn): boolean {
       held += 1;
       continue;
     }
-    work += located.kind === kinds.queue ? workOfPart : 1;
+    work += workOf[located.kind] ?? 1;
     let ending = byAccount.get(account);
     if (ending === undefined) byAccount.set(account, (ending = { effects: [], parts: new WriteSet(), bytes: 0 }));
     if (state.deletions.size > 0 && state.deletions.has(account)) {

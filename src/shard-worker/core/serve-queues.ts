@@ -18,6 +18,7 @@ import { needNotWait } from './state/lease.ts';
 import { readRevision } from './state/state.ts';
 import type { Turn } from './state/turn.ts';
 import type { Waiter, WaitQueue } from './state/wait-queue.ts';
+import { WriteSet } from './state/write-set.ts';
 
 const operationsMax = 256;
 /** A batch that waited is looked for, evaluated and committed: as much as so many of its operations. */
@@ -48,7 +49,10 @@ function serveQueue(turn: Turn, queue: WaitQueue, operations: number): number {
       return left;
     }
     if (queue.kind === 'queue') {
-      if (!hasMessagesFor(turn, head)) return left;
+      const look = new WriteSet();
+      const has = hasMessagesFor(turn, head, look);
+      left -= operationsOfBatch * look.passed;
+      if (!has) return left;
     } else {
       const view = resources[queue.kind].view(state, queue.account, head.operation, now);
       if (!needNotWait(view, head.operation)) {
@@ -79,9 +83,9 @@ function noteWait({ state, now }: Turn, { queue, timer, operation }: Waiter): vo
   state.locks.waited(now - (timer.at - operation.waitMs));
 }
 
-function hasMessagesFor(turn: Turn, { queue, work }: Waiter): boolean {
+function hasMessagesFor(turn: Turn, { queue, work }: Waiter, look: WriteSet): boolean {
   assert(work.kind === 'batch' && work.dequeue !== undefined, 'those who wait for messages dequeue them');
-  return hasMessages(turn, queue.account, work.dequeue);
+  return hasMessages(turn, queue.account, work.dequeue, look);
 }
 
 function operationsIn(work: Batch | MutexLock): number {

@@ -11,7 +11,7 @@ import { acme, batch, get, kvList, lock, mlock, set, unlock } from '../../suppor
 import { Asked, CoreUnderTest } from '../../support/core-under-test.ts';
 import { CountedEntries } from '../../support/counted-entries.ts';
 import { MemoryCheckpointStore } from '../../support/memory-checkpoint-store.ts';
-import { message, peek, policy, send, take, taken } from '../../support/queue-commands.ts';
+import { change, message, peek, policy, send, take, taken } from '../../support/queue-commands.ts';
 
 test('a freed lock whose waiters all fail runs a bounded number of them in one command, and then the others', () => {
   const core = new CoreUnderTest();
@@ -155,6 +155,25 @@ test('a message given back in front of a thousand that are too old ends a bounde
     taken(core.ok(take({ max: 1000, groupMax: 1000 }))).map((each) => each.ID),
     [out.at(-1)!.ID],
   );
+});
+
+test('consumers that wait for groups with messages that are too old are served a bounded number at a time, and all', () => {
+  const { core, looksOf } = countedCore();
+  const groups = Array.from({ length: 20 }, (_, g) => `g${g}`);
+  core.ok(change('pause'));
+  for (const group of groups) {
+    core.ok(send(...Array.from({ length: 90 }, () => message('old', { group, ttlMs: 1000 })), message(1, { group })));
+  }
+  const waiting = groups.map(() => core.ask(take({ waitMs: 60_000 })));
+  core.jump(1000);
+  const turn = { state: core.state, now: core.now, out: core };
+  const command = change('resume');
+  const id = askedId(core);
+  const looks = looksOf(() => apply(turn, 0, { kind: 'request', id, command }));
+  assert.ok(looks < 6000, `${looks}`);
+  assert.ok(waiting.some(({ waits }) => waits));
+  for (let i = 0; i < 100; i += 1) core.ok(set('t', i));
+  assert.ok(waiting.every(({ waits }) => !waits));
 });
 
 test('one Dequeue takes messages of a bounded number of groups, and one page of a peek looks at as few', () => {

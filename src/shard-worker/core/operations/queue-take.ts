@@ -92,10 +92,10 @@ export function takeMessages(view: QueueView, operation: DequeueOperation, bytes
   return { messages };
 }
 
-/** Whether a Dequeue that waits would get a message now. */
-export function hasMessages(turn: Turn, account: AccountId, operation: DequeueOperation): boolean {
-  const view = new QueueView(turn, { account, queue: operation.key, writeSet: new WriteSet() });
-  return takeMessages(view, { ...operation, max: 1, groupMax: 1 }, Infinity).messages.length > 0;
+/** Whether a Dequeue that waits would get a message now. `set`, a new one, tells what the look has passed. */
+export function hasMessages(turn: Turn, account: AccountId, asked: DequeueOperation, set = new WriteSet()): boolean {
+  const view = new QueueView(turn, { account, queue: asked.key, writeSet: set });
+  return takeMessages(view, { ...asked, max: 1, groupMax: 1 }, Infinity).messages.length > 0;
 }
 
 /** The line: what is fresh and what is ready again, by priority and place; last what this commit has made ready. */
@@ -191,6 +191,7 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
     if (view.hasLapsed(part) || (part.till === 0 && isOver(view, message))) {
       // It must not count as out with those around it. Of very many, the expiry ends the first.
       taking.lapsed += 1;
+      view.writeSet.passed += 1;
       if (taking.lapsed > lapsedMax) {
         if (head === undefined) return true;
         break;
