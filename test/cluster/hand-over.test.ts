@@ -98,6 +98,11 @@ test('a target that says nothing in time: what is held is refused', async () => 
   late();
   assert.equal(await handing, 'given-unheard');
   assert.deepEqual([sent, refused], [[], ['a']]);
+  const other = await scene(() => Promise.resolve(false));
+  other.held.hold('b');
+  const request = { log: other.log, to: 2, held: other.held, quiet, waiting: () => [] };
+  assert.equal(await handOverCell(request, other.dependencies), 'given-unheard');
+  assert.deepEqual([other.sent, other.refused], [[], ['b']]);
 });
 
 test('from the first try of a hand-over on nothing is appended', async () => {

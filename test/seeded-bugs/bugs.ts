@@ -2806,7 +2806,7 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'the log is read before the take',
     file: 'src/cluster/open-cell.ts',
-    find: "  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);\n  if (taken === undefined) return { kind: 'lost' };\n  const { owner, row } = taken;\n  const from = typeof request.from === 'function' ? await request.from(row, owner) : request.from;\n  if (typeof from === 'string') return { kind: 'gone-back', reason: from };\n  const read = await readToEnd({ owner, from, remembered, apply, ...(check && { check }) }, dependencies);\n",
+    find: "  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);\n  if (taken === undefined) return { kind: 'lost' };\n  const { owner, row } = taken;\n  const from = typeof request.from === 'function' ? await request.from(row, owner) : request.from;\n  if (typeof from === 'string') return goneBack(from, owner, dependencies);\n  const read = await readToEnd({ owner, from, remembered, apply, ...(check && { check }) }, dependencies);\n",
     replace:
       "  const early = { cell: seen.cell, epoch: seen.epoch, session };\n  const from = request.from as LogPlace;\n  const read = await readToEnd({ owner: early, from, remembered, apply }, dependencies);\n  const taken = await takeCell({ cell: seen.cell, seen, session }, dependencies);\n  if (taken === undefined) return { kind: 'lost' };\n  const { owner } = taken;\n",
     caughtBy: { file: 'test/cluster/open-cell.test.ts', test: 'the log is read behind the take' },
@@ -3077,6 +3077,13 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'if (before?.session === this.id && before.dead) {',
     replace: 'if (before?.session === -1 && before.dead) {',
     caughtBy: { file: 'test/cluster/session.test.ts', test: 'a session that joined without an answer' },
+  },
+  {
+    name: 'a cell that was lost while its log was read stays closed',
+    file: 'src/cluster/open-cell.ts',
+    find: "return isOwner === 'refused' ? { kind: 'lost' } : { kind: 'gone-back', reason };",
+    replace: "return { kind: isOwner === undefined ? 'gone-back' : 'gone-back', reason };",
+    caughtBy: { file: 'test/cluster/open-cell.test.ts', test: 'who is replaced while it reads has lost the cell' },
   },
   {
     name: 'an engine checks no epoch',
