@@ -53,10 +53,9 @@ test('a large frame is applied when the next one is there', async () => {
   assert.equal((await engine.engine.append(owner, large, anchor)).kind, 'done');
   await lengthen(engine, owner, 1, large);
   // An engine gives out so many bytes at most, but for the first frame.
-  const read = engine.engine.read;
+  const read: typeof engine.engine.read = (...request) => engine.engine.read(...request);
   const narrow = Object.assign(Object.create(engine.engine) as typeof engine.engine, {
     read: ((cell, after) => read(cell, after, 1)) satisfies typeof read,
-    look: engine.engine.look,
   });
   const got: LogFrame[] = [];
   const reader = { begin: () => undefined, part: () => undefined };

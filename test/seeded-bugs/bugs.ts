@@ -3050,8 +3050,8 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'owns(tables, owner) && isWhole && (isNewer || isAgain)',
     replace: 'owns(tables, owner) && own !== undefined && (isWhole || isNewer || isAgain)',
     caughtBy: {
-      file: 'test/cluster/model-contract.test.ts',
-      test: 'a snapshot is published when all its parts are there',
+      file: 'test/cluster/model-engine.test.ts',
+      test: 'a snapshot is published when all its parts',
     },
   },
   {
@@ -3060,8 +3060,8 @@ export const seededBugs: readonly SeededBug[] = [
     find: 'owns(tables, owner) && isWhole && (isNewer || isAgain)',
     replace: 'owns(tables, owner) && isWhole',
     caughtBy: {
-      file: 'test/cluster/model-contract.test.ts',
-      test: 'a snapshot is published when all its parts are there',
+      file: 'test/cluster/model-engine.test.ts',
+      test: 'a snapshot is published when all its parts',
     },
   },
   {
@@ -3069,10 +3069,10 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'test/cluster/model-engine.ts',
     find: 'owns(tables, owner) && isWhole && (isNewer || isAgain)',
     replace: 'isWhole && (isNewer || isAgain)',
-    caughtBy: { file: 'test/cluster/model-contract.test.ts', test: 'an owner that was replaced is refused everything' },
+    caughtBy: { file: 'test/cluster/model-engine.test.ts', test: 'only the owner lengthens a log' },
   },
   {
-    name: 'a session that died before its join was answered joins on',
+    name: 'who died before its join was answered joins on',
     file: 'src/cluster/session.ts',
     find: 'if (before?.session === this.id && before.dead) {',
     replace: 'if (before?.session === -1 && before.dead) {',
