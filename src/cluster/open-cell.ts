@@ -4,7 +4,7 @@
  */
 import type { Revision } from '../protocol/ids.ts';
 import type { CellRow, LogFrame, LogPlace, Owned, Session } from './engine.ts';
-import { FencedLog, type FencedLogDependencies } from './fenced-log.ts';
+import { definite, FencedLog, type FencedLogDependencies } from './fenced-log.ts';
 import { firstOfEpoch, readToEnd, takeCell } from './take-cell.ts';
 
 export interface OpenRequest {
@@ -40,9 +40,9 @@ export async function openCell(request: OpenRequest, dependencies: FencedLogDepe
   if (taken === undefined) return { kind: 'lost' };
   const { owner, row } = taken;
   const from = typeof request.from === 'function' ? await request.from(row, owner) : request.from;
-  if (typeof from === 'string') return { kind: 'gone-back', reason: from };
+  if (typeof from === 'string') return goneBack(from, owner, dependencies);
   const read = await readToEnd({ owner, from, remembered, apply, ...(check && { check }) }, dependencies);
-  if (read.kind === 'gone-back') return read;
+  if (read.kind === 'gone-back') return goneBack(read.reason, owner, dependencies);
   const log = new FencedLog(owner, read.end, dependencies);
   const boot = await bootFrame(
     firstOfEpoch({ end: read.end, endAt: endAt(), how: handedOver ? 'handed-over' : 'taken', now: now() }),
@@ -56,4 +56,14 @@ export async function openCell(request: OpenRequest, dependencies: FencedLogDepe
   }
   if (written === 'gone-back') return { kind: 'gone-back', reason: 'the first frame of the epoch met another one' };
   return { kind: written === 'full' ? 'full' : 'lost' };
+}
+
+/** Something is missing. Another owner may have removed it meanwhile: only who still owns the cell knows that it is lost. */
+async function goneBack(
+  reason: string,
+  owner: Owned,
+  { engine, pause }: FencedLogDependencies,
+): Promise<Exclude<OpenResult, { kind: 'open' }>> {
+  const isOwner = await definite(() => engine.barrier(owner), pause);
+  return isOwner === 'refused' ? { kind: 'lost' } : { kind: 'gone-back', reason };
 }

@@ -41,6 +41,7 @@ export class ClusterFaults {
     const { world } = this.#scene;
     this.#endsAt = toMs;
     for (let at = fromMs; at < toMs; at += world.between(100, 2500)) world.after(at, () => this.#strike());
+    for (let at = fromMs; at < toMs; at += world.between(100, 1500)) world.after(at, () => this.#routine());
   }
 
   heal(): void {
@@ -72,6 +73,9 @@ export class ClusterFaults {
       case 0:
         return this.#kill(node);
       case 1:
+      case 13:
+      case 14:
+      case 15:
         return this.#pause(node, world.chance(3) ? 30_000 : 4000);
       case 2:
         judge.count('cut off');
@@ -84,16 +88,11 @@ export class ClusterFaults {
       case 4:
         return this.#failOver(0);
       case 5:
-      case 6:
-        return this.#handOver(cell);
-      case 7:
-        return this.#clean(cell);
-      case 8:
         judge.count('disk full');
         this.fullUntil = world.now + world.between(0, 3000);
         if (world.chance(2)) network.answersLostUntil = this.fullUntil;
         return;
-      case 9: {
+      case 6: {
         // What was cancelled can be seen, and is gone after the fail-over.
         judge.count('cancelled, then failed over');
         const until = world.now + world.between(200, 1500);
@@ -102,13 +101,13 @@ export class ClusterFaults {
         world.after(until - world.now, () => this.#failOver(0));
         return;
       }
-      case 10:
+      case 7:
         judge.count('answers held');
         line.answersHeldUntil = world.now + world.between(1500, 4800);
         line.cutUntil = 0;
         world.after(world.between(100, 700), () => (line.cutUntil = world.now + 9000));
         return;
-      case 11: {
+      case 8: {
         // A question arrives late, and shows a beat that was the last one.
         judge.count('late question');
         const asker = this.#anyNode().context.name;
@@ -116,23 +115,23 @@ export class ClusterFaults {
         if (asker !== name) network.line(asker).slow.set('nodes', { delayMs: world.between(800, 4500), arrives });
         return;
       }
-      case 12:
+      case 9:
         judge.count('slow looks');
         for (const other of this.#scene.nodes.keys())
           if (other !== name) network.line(other).looksSlowUntil = world.now + 5000;
         return this.#kill(node, 1000);
-      case 13: {
+      case 10: {
         judge.count('append held');
         line.holdsNextAppend = () => (line.cutUntil = world.now + world.between(3000, 9000));
         return;
       }
-      case 14: {
+      case 11: {
         judge.count('impostor');
         const impostor = this.#scene.startImpostor(name);
         world.after(world.between(5, 3000), () => (impostor.context.machine.isDead = true));
         return;
       }
-      case 15:
+      case 12:
         judge.count('two restarts');
         this.#kill(node, 300);
         world.after(world.between(400, 4000), () => this.#kill(this.#scene.nodes.get(name)!, 300));
@@ -140,6 +139,15 @@ export class ClusterFaults {
       default:
         return this.#lose(kind, node, cell);
     }
+  }
+
+  /** What operators and timers do all the time. */
+  #routine(): void {
+    const { world, cells, nodes, lossy } = this.#scene;
+    const cell = world.random.below(cells);
+    if (lossy && world.chance(4)) for (const node of nodes.values()) node.acceptLoss(cell);
+    else if (world.chance(2)) this.#handOver(cell);
+    else this.#clean(cell);
   }
 
   /** The engine loses what it has acknowledged, at a bad moment. */
@@ -152,7 +160,7 @@ export class ClusterFaults {
         return this.#kill(node);
       case 17:
         this.#failOver(lost);
-        return this.#pause(node, 6000);
+        return this.#pause(node, 12_000);
       case 18:
         this.#failOver(lost);
         return this.#handOver(cell);

@@ -81,13 +81,12 @@ export class ClusterNode {
     const served = this.open.get(cell);
     const target = to.session?.id;
     if (served === undefined || target === undefined || target === this.session?.id) return;
-    const { machine, judge, peer } = this.context;
+    const { machine, peer } = this.context;
     // A statement that is on its way may give the cell away at any time: it is not opened again before that is settled.
     this.#moving.add(cell);
     await served.handOver(target, {
       tell: (given) => this.#message(() => peer(target)?.receive(given)),
       sendOn: (requests) => {
-        judge.keepOrder(requests.flatMap(({ write }) => write ?? []));
         const sent = peer(target);
         const arrive = (): void => requests.forEach((request) => sent?.serve(cell, request));
         machine.world.after(machine.world.between(0.1, 2), arrive, sent?.context.machine);
@@ -102,6 +101,16 @@ export class ClusterNode {
   receive({ cell, epoch, session, end }: CellGiven): Promise<boolean> {
     if (this.session?.id !== session) return Promise.resolve(false);
     return this.openCell({ cell, epoch, session, trimmed: revision(0) }, end);
+  }
+
+  /** An operator accepts that the engine has lost something: what this node knows of the cell counts no more. */
+  acceptLoss(cell: number): void {
+    const { disk } = this.context;
+    if (!disk.closed.delete(cell)) return;
+    disk.remembered.delete(cell);
+    disk.cells.delete(cell);
+    this.#copies.take(cell);
+    this.context.judge.count('loss accepted');
   }
 
   async clean(cell: number, upTo: Revision): Promise<void> {

@@ -8,6 +8,7 @@
  *     frame makes.
  *   - The epochs of a log never fall, every frame follows the one before it, and an epoch begins with its owner's frame.
  *   - Nothing of a cell changes but by the owner that its row names.
+ *   - No session that lives is replaced by an older one.
  *   - A node that knows of a frame that the engine has lost does not serve its cell, and does not take a loss for a take.
  *   - What a hand-over holds goes on in its order.
  *   - Nobody is declared dead by a node whose own beats were held up.
@@ -107,7 +108,11 @@ export class Judge {
   }
 
   /** A statement changes something. */
-  writes({ name, owner }: Statement, { cells }: Tables): void {
+  writes({ name, owner, joins }: Statement, { cells, nodes }: Tables): void {
+    const before = joins && nodes.get(joins.node);
+    // Sessions have numbers in the order of their beginnings.
+    if (before !== undefined && before.session > joins!.session && !before.dead)
+      this.violations.push(`${joins!.node}: a session that lives is replaced by an older one`);
     if (owner === undefined) return;
     const { epoch, session } = cells.get(owner.cell)!;
     if (epoch === owner.epoch && session === owner.session) return;

@@ -18,6 +18,19 @@ test('only the owner lengthens a log, only behind its last frame, and a slot is 
   assert.deepEqual(await engine.engine.append(owner, frame, anchor), refused, 'the slot is taken');
   assert.deepEqual(await engine.engine.trim(old, revision(9)), refused, 'a trim of an older epoch');
   assert.deepEqual(await engine.engine.barrier(old), refused, 'a barrier of an older epoch');
+  const snapshot = { ...anchor, epoch: old.epoch, parts: 0 };
+  assert.deepEqual(await engine.engine.publish(old, snapshot), refused, 'a snapshot of an older epoch');
+});
+
+test('a snapshot is published when all its parts are there, and over an older one only', async () => {
+  const engine = new ScriptedEngine();
+  const owner = await take(engine, 1);
+  const [one, two] = await lengthen(engine, owner, 2);
+  const snapshot = { ...two!, epoch: owner.epoch, parts: 1 };
+  assert.equal((await engine.engine.publish(owner, snapshot)).kind, 'refused');
+  assert.equal((await engine.engine.putPart(owner, snapshot.last, 0, Buffer.from('part'))).kind, 'done');
+  assert.equal((await engine.engine.publish(owner, snapshot)).kind, 'done');
+  assert.equal((await engine.engine.publish(owner, { ...one!, epoch: owner.epoch, parts: 0 })).kind, 'refused');
 });
 
 test('a trim leaves the last frame', async () => {

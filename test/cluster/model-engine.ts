@@ -50,6 +50,8 @@ export interface Statement<Result = unknown> {
   readonly cell?: Cell;
   /** Whoever says to own the cell. */
   readonly owner?: Owned;
+  /** Which session a node joins with. */
+  readonly joins?: { readonly node: string; readonly session: Session };
   /** What an append puts into the log. */
   readonly frame?: LogFrame;
   readonly locks: readonly Lock[];
@@ -349,6 +351,7 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
     join: (node, session, seen) =>
       send({
         name: 'join',
+        joins: { node, session },
         locks: [nodeLock(node)],
         check({ nodes }) {
           const before = nodes.get(node);

@@ -67,3 +67,19 @@ test('a cell that was handed over goes on right behind the last frame', async ()
   assert.ok(opened.kind === 'open');
   assert.equal(opened.log.end.first, 2);
 });
+
+test('who is replaced while it reads has lost the cell: the next owner may have trimmed its log', async () => {
+  const engine = new ScriptedEngine();
+  const frames = await lengthen(engine, await take(engine, 1), 3);
+  engine.before('read', async () => {
+    const next = await take(engine, 3);
+    await engine.engine.trim(next, frames[1]!.last);
+  });
+  const request = requestOf(1, 2);
+  assert.deepEqual(await openCell(request, { engine: engine.engine, pause }), { kind: 'lost' });
+  const from = (): Promise<string> => take(engine, 4).then(() => 'a part is missing');
+  const seen = { ...request.seen, epoch: 3 };
+  assert.deepEqual(await openCell({ ...request, seen, from }, { engine: engine.engine, pause }), { kind: 'lost' });
+  const still = { ...request, seen: { ...seen, epoch: 5 }, from: () => Promise.resolve('a part is missing') };
+  assert.equal((await openCell(still, { engine: engine.engine, pause })).kind, 'gone-back');
+});

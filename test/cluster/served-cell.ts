@@ -41,6 +41,8 @@ export class ServedCell {
   #waiting: CellRequest[] = [];
   #busy = false;
   #held: HeldRequests<CellRequest> | undefined;
+  /** Writes that are to go on to another node, in the order in which they came. */
+  #arrived: string[] = [];
   #over = false;
 
   constructor(options: ServedOptions) {
@@ -55,6 +57,7 @@ export class ServedCell {
   serve(request: CellRequest): void {
     if (this.#held !== undefined) {
       if (!this.#held.hold(request)) request.done('refused');
+      else if (request.write !== undefined) this.#arrived.push(request.write);
     } else if (this.#over) {
       request.done('refused');
     } else if (request.write === undefined) {
@@ -76,6 +79,7 @@ export class ServedCell {
     const { context, pause, lost } = this.#options;
     const { judge, disk } = context;
     if (this.#held !== undefined || this.#over) return;
+    this.#arrived = this.#waiting.map(({ write }) => write!);
     const held = (this.#held = new HeldRequests<CellRequest>(() => 100));
     const result = await handOverCell(
       {
@@ -87,7 +91,13 @@ export class ServedCell {
         },
         waiting: () => this.#waiting.splice(0),
       },
-      dependencies,
+      {
+        ...dependencies,
+        sendOn: (requests) => {
+          judge.keepOrder(this.#arrived);
+          dependencies.sendOn(requests);
+        },
+      },
     );
     judge.count(`hand-over: ${result}`);
     this.#held = undefined;
