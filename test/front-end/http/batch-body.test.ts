@@ -100,6 +100,11 @@ const accepted: readonly (readonly [claim: string, body: unknown, command: objec
     },
   ],
   ['a single key to read', { KVGet: 'x' }, { ...batch, get: ['x'] }],
+  [
+    'keys below a prefix beside a key',
+    { KVGet: ['x', { Prefix: 'a/', Limit: 2 }] },
+    { ...batch, get: ['x'], range: { prefix: 'a/', limit: 2, place: 1 } },
+  ],
   ['empty lists as absent', { KVSet: [], Atomic: [], KVGet: ['x'] }, { ...batch, get: ['x'] }],
 ];
 

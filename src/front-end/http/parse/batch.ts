@@ -49,18 +49,20 @@ export const batchLists: ReadonlySet<string> = new Set([
 const leadingMembers = sectionNames.flatMap((name) => Object.keys(sections[name].schema).slice(0, 1));
 
 interface Member {
-  /** Of its section, in the order of the table. */
-  readonly bit: number;
+  /** Of the sections that read it, in the order of the table. */
+  readonly bits: number;
   /** It is a list of operations. */
   readonly isList: boolean;
 }
 
-const members: ReadonlyMap<string, Member> = new Map(
-  sectionNames.flatMap((name, i) => {
-    const { schema, list, body } = sections[name];
-    return Object.keys(schema).map((member) => [member, { bit: 1 << i, isList: list && member === body }] as const);
-  }),
-);
+const members = new Map<string, Member>();
+for (const [i, name] of sectionNames.entries()) {
+  const { schema, list, body } = sections[name];
+  for (const member of new Set([...Object.keys(schema), body])) {
+    const { bits, isList } = members.get(member) ?? { bits: 0, isList: false };
+    members.set(member, { bits: bits | (1 << i), isList: isList || (list && member === body) });
+  }
+}
 
 export interface BatchContext extends BodyContext {
   readonly account: AccountId;
@@ -103,7 +105,7 @@ interface MadeBatch {
 }
 
 /**
- * A bit for each section that has a member in the body. Asking each section whether it is there took a fifth of what an
+ * A bit for each section that reads a member of the body. Asking each section whether it is there took a fifth of what an
  * item of an array costs.
  *
  * @throws Refusal if there are too many operations
@@ -114,7 +116,7 @@ function sectionsOfBody(body: Readonly<Record<string, unknown>>, { limits, root 
   for (const name in body) {
     const member = members.get(name);
     if (member === undefined) continue;
-    present |= member.bit;
+    present |= member.bits;
     if (member.isList) count += (body[name] as readonly unknown[]).length;
   }
   const most = limits.batch_operations_max;
