@@ -34,6 +34,7 @@ const lazyEntries = [
   'dispatcher/http/undici-sink',
   'front-end/http/openapi/document',
   'front-end/http/openapi/page',
+  'front-end/metrics-registry',
 ] as const;
 
 /** What the commands of the package are. */
@@ -59,8 +60,11 @@ const packages = [
 /** CommonJS packages within an ES module ask for Node's own modules by `require`. */
 const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
-/** Fastify loads them only for what the server does not use: its own schemas, and requests without a socket. */
-const unused = /^(@fastify\/ajv-compiler|@fastify\/fast-json-stringify-compiler|light-my-request)$/;
+/**
+ * Fastify loads them only for what the server does not use: its own schemas, requests without a socket, and plugins that
+ * name a version.
+ */
+const unused = /^(@fastify\/ajv-compiler|@fastify\/fast-json-stringify-compiler|light-my-request|semver)$/;
 
 const withoutUnused: Plugin = {
   name: 'without-unused',

@@ -58,13 +58,17 @@ async function inOneMachine(): Promise<void> {
   );
 }
 
-async function overThreads(): Promise<void> {
+/** @param size of a bundle */
+async function overThreads(size: number): Promise<void> {
   const count = Math.max(1, Math.floor(availableParallelism() / 2));
   const threads = new ScriptThreads({ url: workerUrls.scriptPool, threads: count, after: systemAfter });
   const client = new ScriptClient(threads.connect());
   const rounds = async (each: number): Promise<void> => {
     const caller = async (first: number): Promise<void> => {
-      for (let i = 0; i < each; i += 1) await client.run(transfer(first + i));
+      for (let i = 0; i < each; ) {
+        const bundle = Array.from({ length: Math.min(size, each - i) }, (_, j) => transfer(first + i + j));
+        i += (await client.run(bundle)).length;
+      }
     };
     await Promise.all(Array.from({ length: callers }, (_, i) => caller(i * each)));
   };
@@ -75,11 +79,12 @@ async function overThreads(): Promise<void> {
   const total = each * callers;
   const [micros, used] = [(threadMicros() - begun) / total, (cpuMicros() - cpu) / total];
   console.log(
-    `${count} thread(s), ${callers} callers ${micros.toFixed(1)} µs a run by the clock, ${used.toFixed(1)} µs of CPU time`,
+    `${count} thread(s), ${callers} callers, bundles of ${size}: ${micros.toFixed(1)} µs a run by the clock, ${used.toFixed(1)} µs of CPU time`,
   );
   await client.close();
   await threads.close();
 }
 
 await inOneMachine();
-await overThreads();
+await overThreads(1);
+await overThreads(8);

@@ -214,6 +214,7 @@ const callers = {
   'task.list': { client: 'tasks.list', cli: 'task list' },
   'task.get': { client: 'tasks.get', cli: 'task show' },
   'task.create': { client: 'tasks.at', cli: 'task at' },
+  'task.make': { client: 'tasks.at', cli: { absent: 'a shell has words for a name' } },
   'task.cancel': { client: 'tasks.cancel', cli: 'task cancel' },
   'task.run': { client: 'tasks.run', cli: 'task run' },
   'task.pause': { client: 'tasks.pause', cli: 'task pause' },
@@ -271,6 +272,7 @@ test('every noun has its files, its section in docs/http.md, and a seeded bug', 
   const helpers = new Set([
     'account-lines',
     'account-memories',
+    'account-tasks',
     'admin',
     'admin-calls',
     'by-sections',
@@ -330,7 +332,11 @@ test('every command is made by a call, or a route is named that makes it', () =>
     Object.values(calls).map(({ command }) => {
       const make = command as ReturnType<typeof call>['command'];
       const query = { rate: 1, prefix: 'a', id: '"1-0"', lock: 1, do: 'retry', confirm: 'a' };
-      return (make({ account: 'a', id: 'x', query, value: '{}', secret: () => '' } as never) as { kind: string }).kind;
+      return (
+        make({ account: 'a', id: 'x', query, value: '{}', secret: () => '', newID: () => '' } as never) as {
+          kind: string;
+        }
+      ).kind;
     }),
   );
   for (const kind of Object.keys(commands))

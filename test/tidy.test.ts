@@ -209,6 +209,7 @@ test('files are touched in few places', () => {
     // The certificate of the database.
     'src/cluster/pg-engine/engine-url.ts',
     'src/storage/lmdb/lmdb-store.ts',
+    'src/storage/lmdb/damaged-store.ts',
     'src/main/config/config.ts',
     'src/main/data-directory/data-directory-lock.ts',
     'src/main/data-directory/clock-file.ts',

@@ -160,6 +160,7 @@ async function readings({ pid }: LoadedServer, fill: () => Promise<number>): Pro
         'MB anonymous when empty': empty.anonymousBytes / 1e6,
         'MB anonymous at rest': anonymousBytes / 1e6,
         'MB resident at rest, mapped files included': residentBytes / 1e6,
+        'bytes anonymous each at the highest reading': (most.anonymousBytes - empty.anonymousBytes) / filled,
       },
     };
   } finally {

@@ -15,6 +15,7 @@ export interface ServerSettings {
   readonly journal?: object;
   readonly backup?: object;
   readonly tasks?: object;
+  readonly scripts?: object;
 }
 
 const serverFile = path.resolve(import.meta.dirname, '../../src/main/server.ts');

@@ -31,6 +31,14 @@ export async function putScript(target: Target, path: string, source: string): P
   if (!response.ok) throw new Error(`PUT ${path} was answered ${response.status}: ${await response.text()}`);
 }
 
+/** @returns the status: a script may fail, and be refused */
+export async function callScript(target: Target, path: string): Promise<number> {
+  const headers = { ...authorization(target), 'Content-Type': 'application/json' };
+  const response = await fetch(`${originOf(target)}${path}`, { method: 'POST', headers, body: '{}' });
+  await response.arrayBuffer();
+  return response.status;
+}
+
 /** Name → sum over all labels; a histogram's bucket has its bound in its name: `name_bucket 5`. */
 export type Metrics = ReadonlyMap<string, number>;
 

@@ -169,6 +169,24 @@ const others: readonly CommandSpec[] = [
     load: async () => (await import('./doctor.ts')).runHealth,
   },
   {
+    name: 'cluster',
+    about: 'several machines over one database (under construction: docs/cluster.md)',
+    commands: [
+      {
+        name: 'init',
+        about: 'make the tables of a cluster in the database of cluster.engine',
+        options: [serverConfig],
+        load: async () => (await import('./cluster.ts')).initCluster,
+      },
+      {
+        name: 'status',
+        about: 'show its nodes, and which cells have no owner',
+        options: [serverConfig],
+        load: async () => (await import('./cluster.ts')).showCluster,
+      },
+    ],
+  },
+  {
     name: 'completion',
     about: `print a completion script for ${shells.join(', ')}`,
     args: [{ name: 'shell', names: shells }],

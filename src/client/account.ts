@@ -166,7 +166,7 @@ async function importPages(
       if (!counts || (line.Deleted === true && line.Kind === 'message')) continue;
       number += 1;
       if (number <= done) continue;
-      page.push(line);
+      page.push(counting.isMovedOn(line) ? { ...line, DueMs: undefined } : line);
       chars += JSON.stringify(line).length;
       if (page.length < pageLines && chars < pageChars) continue;
       await put(page, number - page.length);

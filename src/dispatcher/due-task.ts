@@ -19,8 +19,10 @@ export interface Due {
   readonly bytes: number;
   readonly lane: AccountLane;
   readonly work: Work;
-  /** Whose limits it must keep; absent: none, or somebody has asked for the run. */
+  /** Whose limits it must keep; absent: none. */
   readonly flow?: string;
+  /** Somebody has asked for the run: a flow that is paused does not hold it. */
+  readonly isAsked: boolean;
   /** It stands in its line. */
   waits: boolean;
   /** It was told again meanwhile, in another version. */

@@ -31,7 +31,9 @@ import { Secrets, type SecretsOptions } from './secrets.ts';
 import { TaskLines } from './task-lines.ts';
 import { againMs, TaskRuns, type RunDone, type TaskRunsOptions } from './task-runs.ts';
 
-export interface TaskDispatcherOptions extends Omit<TaskRunsOptions, 'secrets'>, Pick<SecretsOptions, 'newSecret'> {
+export interface TaskDispatcherOptions
+  extends Omit<TaskRunsOptions, 'secrets' | 'flows'>,
+    Pick<SecretsOptions, 'newSecret'> {
   readonly router: Pick<Router, 'request' | 'dueTasks'>;
   readonly shards: number;
   /** Returns the microseconds that this thread has worked, since an arbitrary moment. */
@@ -64,7 +66,7 @@ export class TaskDispatcher {
     this.#options = options;
     this.#most = options.most ?? { due: dueMax, accountDue: accountDueMax };
     this.#flows = new Flows(options.router, options.clock);
-    this.#runs = new TaskRuns({ ...options, secrets: new Secrets(options) });
+    this.#runs = new TaskRuns({ ...options, secrets: new Secrets(options), flows: this.#flows });
   }
 
   /** How many tasks it has in memory. */
@@ -180,12 +182,12 @@ export class TaskDispatcher {
   }
 
   #begin(due: Due): void {
-    const { account, flow } = due;
+    const { account, flow, isAsked } = due;
     this.#enter(due);
     if (flow === undefined) return this.#runs.begin(due, this.#done(due));
     // One question at a time: the others of the flow wait for it.
     this.#lines.shut(due);
-    this.#flows.ask(account, flow, (verdict) => {
+    this.#flows.ask({ account, flow, isAsked }, (verdict) => {
       if (verdict === 'begins') {
         this.#lines.open(due);
         this.#runs.begin(due, this.#done(due, flow));
@@ -281,7 +283,8 @@ function dueOf([account, id, version, state, definition]: DueTask, lane: Account
     bytes: 2 * (id.length + state.length + definition.length) + 500,
     lane,
     work: workOfTarget[target.kind],
-    ...(flow !== undefined && !isAsked && { flow }),
+    ...(flow !== undefined && { flow }),
+    isAsked,
     waits: false,
   };
 }

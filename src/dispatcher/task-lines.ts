@@ -1,5 +1,6 @@
 /**
- * Where tasks stand that are due: a line for each flow of an account, and two for what has no flow. Accounts have their
+ * Where tasks stand that are due: a line for each flow of an account and kind of work, one beside it for runs that were asked
+ * for (its pause does not hold them), and one for each kind of work without a flow. Accounts have their
  * turns one after the other (fair-queue.ts), within one its lines. A line whose flow must wait is shut; it keeps no other
  * waiting.
  *
@@ -95,7 +96,7 @@ export class TaskLines {
     this.#turns.releaseWaiting();
   }
 
-  #lineOf({ flow, work, lane }: Due): [AccountLines, Line] {
+  #lineOf({ flow, isAsked, work, lane }: Due): [AccountLines, Line] {
     let account = this.#accounts.get(lane.account);
     if (account === undefined) {
       account = {
@@ -108,7 +109,7 @@ export class TaskLines {
     }
     // An account that had nothing for a while has a lane anew.
     account.lane = lane;
-    const name = flow === undefined ? work : `${work}:${flow}`;
+    const name = flow === undefined ? work : `${work}${isAsked ? '!' : ':'}${flow}`;
     let line = account.lines.get(name);
     if (line === undefined) account.lines.set(name, (line = { name, work, items: [], at: 0, isShut: false }));
     return [account, line];

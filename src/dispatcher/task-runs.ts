@@ -7,7 +7,6 @@ import type { Batch } from '../protocol/operations/operations.ts';
 import type { TaskDefinition, TaskState } from '../protocol/operations/task-definition.ts';
 import type { Reply } from '../protocol/replies.ts';
 import type { ScriptExecutor } from '../scripts/executor.ts';
-import type { After } from '../shared/clock.ts';
 import { assert } from '../shared/assert.ts';
 import { taskPutOffMs } from '../shared/task-limits.ts';
 import { definitionOf, stateOf, type Due } from './due-task.ts';
@@ -19,7 +18,6 @@ import { enqueued, resultOf } from './task-messages.ts';
 import { dueMove, failed, succeeded, type MovedTask } from './task-moves.ts';
 
 export interface TaskRunsOptions extends HttpRunsOptions {
-  readonly after: After;
   readonly counts?: TaskCounts;
   /** Absent: this server runs no scripts. */
   readonly scripts?: Pick<ScriptExecutor, 'call'> | undefined;

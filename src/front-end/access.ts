@@ -157,7 +157,8 @@ export function scopesOf(command: Command): NeededScopes {
     const { scope } = sections[name];
     for (const operation of operationsOf(command, name)) {
       const one = scope(operation);
-      if (one !== 'condition') needed[one] = true;
+      if (typeof one !== 'string') for (const each of one) if (each !== 'condition') needed[each] = true;
+      if (typeof one === 'string' && one !== 'condition') needed[one] = true;
     }
   }
   if (command.idempotency !== undefined && !needed.script) needed.write = true;

@@ -4,8 +4,10 @@
  */
 import { Type, type Static } from 'typebox';
 import { backupDefaults, type BackupSettings } from '../backup/backup-settings.ts';
+import { accountsSchema, type AccountConfig } from './accounts-schema.ts';
 import { backupSchema } from './backup-schema.ts';
-import { count, threadsUpTo } from './config-numbers.ts';
+import { clusterDefaults, clusterSchema, type ClusterConfig } from './cluster-schema.ts';
+import { count, countMax, quotaMax, threadsUpTo } from './config-numbers.ts';
 import { httpSchema } from './http-schema.ts';
 import type { Listen } from './listen.ts';
 import type { MachinesConfig } from './machines.ts';
@@ -51,12 +53,8 @@ export const tokensSchema = Type.Array(tokenSchema, {
   expected: 'a list of {token, token_file or sha256, accounts, scopes}',
 });
 
-/** More entries in a `Map` end the process: V8 takes 2^24. */
-const countMax = 10_000_000;
 /** Of memory that clients may hold: any more is a mistake in the unit. */
 const budgetMax = 2 ** 38;
-/** Of what is on disk. */
-const quotaMax = 2 ** 50;
 /** Each may have 32 idempotency ids, which are entries of one `Map`. */
 const shardWaitersMax = 500_000;
 
@@ -121,30 +119,9 @@ const limitsSchema = Type.Object(
   { ...closed, expected: 'an object' },
 );
 
-const ownLimit = count(0, '0 = no limit', countMax);
-const ownQuota = count(0, '0 = no limit', quotaMax);
-const accountMembers =
-  'name, requests_per_second, waiters_max, watchers_max, bytes_max, entries_max, messages_max, tasks_max';
-const accountSchema = Type.Object(
-  {
-    name: Type.String({
-      pattern: '^[A-Za-z0-9._-]{1,64}$',
-      expected: 'an account (1 to 64 characters of A-Z a-z 0-9 . _ -)',
-    }),
-    requests_per_second: ownLimit,
-    waiters_max: ownLimit,
-    watchers_max: ownLimit,
-    bytes_max: ownQuota,
-    entries_max: ownQuota,
-    messages_max: ownQuota,
-    tasks_max: ownQuota,
-  },
-  { ...closed, expected: `{${accountMembers}}` },
-);
-
 const section = { ...closed, expected: 'an object' };
-
 const address = Type.String({ expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME' });
+const optionalAddress = Type.String({ expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME, or "" for none' });
 
 export const configSchema = Type.Object(
   {
@@ -154,6 +131,7 @@ export const configSchema = Type.Object(
       }),
     ),
     ui: Type.Optional(Type.Boolean({ expected: 'true or false' })),
+    admin: Type.Optional(Type.Object({ listen: Type.Optional(optionalAddress) }, section)),
     metrics: Type.Optional(
       Type.Object({ accounts: Type.Optional(Type.Boolean({ expected: 'true or false' })) }, section),
     ),
@@ -165,16 +143,14 @@ export const configSchema = Type.Object(
     resp: Type.Optional(
       Type.Object(
         {
-          listen: Type.Optional(
-            Type.String({ expected: 'host:port, [IPv6]:port, unix:/PATH or fd:NAME, or "" for none' }),
-          ),
+          listen: Type.Optional(optionalAddress),
           tls: tlsSchema,
         },
         section,
       ),
     ),
     limits: Type.Optional(limitsSchema),
-    accounts: Type.Optional(Type.Array(accountSchema, { expected: `a list of {${accountMembers}}` })),
+    accounts: accountsSchema,
     scripts: scriptsSchema,
     journal: Type.Optional(
       Type.Object(
@@ -188,24 +164,13 @@ export const configSchema = Type.Object(
     backup: Type.Optional(backupSchema),
     tasks: tasksSchema,
     machines: Type.Optional(machinesSchema),
+    cluster: Type.Optional(clusterSchema),
     log: logSchema,
   },
   section,
 );
 
 export type ConfigFile = Omit<Static<typeof configSchema>, 'limits'> & { readonly limits?: Partial<Limits> };
-
-/** Limits of a single account, instead of those for all. */
-export interface AccountConfig {
-  readonly name: string;
-  readonly requests_per_second?: number | undefined;
-  readonly waiters_max?: number | undefined;
-  readonly watchers_max?: number | undefined;
-  readonly bytes_max?: number | undefined;
-  readonly entries_max?: number | undefined;
-  readonly messages_max?: number | undefined;
-  readonly tasks_max?: number | undefined;
-}
 
 export interface TokenConfig {
   /** Hex, lower case. */
@@ -219,7 +184,7 @@ export interface TokenConfig {
 }
 
 export interface Config {
-  /** At least one. */
+  /** At least one, and, where it is configured, the one of the admin page. */
   readonly listen: readonly Listen[];
   /** The admin page is served. */
   readonly ui: boolean;
@@ -262,6 +227,7 @@ export interface Config {
   readonly backup: BackupSettings;
   readonly tasks: TaskSettings;
   readonly machines: MachinesConfig;
+  readonly cluster: ClusterConfig;
   readonly log: LogSettings;
 }
 
@@ -269,6 +235,7 @@ export interface Config {
 export const configDefaults = {
   listen: '127.0.0.1:8081',
   ui: true,
+  admin: { listen: '' },
   metrics: { accounts: false },
   data_dir: './data',
   shards: 'auto',
@@ -296,5 +263,6 @@ export const configDefaults = {
   backup: backupDefaults,
   tasks: taskDefaults,
   machines: machinesDefaults,
+  cluster: clusterDefaults,
   log: logDefaults,
 } as const satisfies Required<ConfigFile>;

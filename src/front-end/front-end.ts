@@ -28,7 +28,7 @@ import type { Listen } from './listen.ts';
 import type { LiveSettings } from './live-settings.ts';
 import { HttpServers } from './http/http-servers.ts';
 import type { FrontEndLog, RouteContext } from './http/route-context.ts';
-import { ownLimitsOf, ownQuotasOf, ratesOf, type SharedCounters } from './shared-counters.ts';
+import { ownLimitsOf, ownQuotasOf, ratesOf, scriptCpuOf, type SharedCounters } from './shared-counters.ts';
 import { rawErrorReply } from './http/error-replies.ts';
 import { ConnectionLimits } from './http/sockets/connection-limits.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -179,12 +179,12 @@ export class FrontEnd {
   /** Takes other settings over, from the next request, login and connection on. */
   reload(settings: LiveSettings): void {
     const { tokens, accounts, limits, corsOrigins, httpTls, respTls, log } = settings;
-    const { config } = this.#options;
     this.#context.inForce.replace(settings);
     this.#context.quotas.replace(limits, ownQuotasOf(accounts));
-    Object.assign(config.limits, limits); // where whoever needs a limit looks it up
+    Object.assign(this.#options.config.limits, limits); // where whoever needs a limit looks it up
     this.#context.rateLimiter.replace(limits.account_requests_per_second, ratesOf(accounts));
     this.#accounts.replace(ownLimitsOf(accounts));
+    this.#context.scripts?.replaceBudgets(scriptCpuOf(accounts));
     this.#context.cors.replace(corsOrigins);
     this.#context.requestLog.replace(log);
     if (httpTls !== undefined) this.#servers.useCertificate(httpTls);

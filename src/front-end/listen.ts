@@ -9,7 +9,10 @@ export class OpenToOthers extends Error {
   override name = 'OpenToOthers';
 }
 
-export type Listen = TcpListen | UnixListen | FdListen;
+export type Listen = (TcpListen | UnixListen | FdListen) & {
+  /** For the admin page, its calls and `/metrics`, which are then served nowhere else. */
+  readonly admin?: true;
+};
 
 export interface TcpListen {
   readonly kind: 'tcp';
@@ -41,6 +44,7 @@ export interface ListenOptions {
 
 const backlog = 4096;
 const unixServers = new WeakSet<object>();
+const adminServers = new WeakSet<object>();
 
 /** Begins to listen at one place: a socket that was passed, a path, or an address. @throws EADDRINUSE and its like */
 export async function beginToListen(
@@ -74,12 +78,22 @@ export function cameByUnixSocket(socket: net.Socket): boolean {
   return server != null && unixServers.has(server);
 }
 
+/** Its connections may ask for the admin page. */
+export function servesAdmin(server: net.Server): void {
+  adminServers.add(server);
+}
+
+export function cameByAdminAddress(socket: net.Socket): boolean {
+  const { server } = socket as { readonly server?: object | null };
+  return server != null && adminServers.has(server);
+}
+
 /** What a front end of several serves of a list: sockets that were passed are shared out, a path has one server. */
 export function shareOf(listen: Listen, index: number, frontEnds: number): Listen | undefined {
   if (listen.kind === 'tcp') return listen;
   if (listen.kind === 'unix') return index === 0 ? listen : undefined;
   const fds = listen.fds.filter((_, i) => i % frontEnds === index);
-  return fds.length === 0 ? undefined : { kind: 'fd', fds };
+  return fds.length === 0 ? undefined : { ...listen, fds };
 }
 
 /** An address as people write it. */

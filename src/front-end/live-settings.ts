@@ -1,7 +1,8 @@
 /** The settings that a front end takes over while it serves (`main/reload.ts`); all others need a restart. */
 import type { Limits } from '../shared/limits.ts';
 import type { BackupSettings } from '../backup/backup-settings.ts';
-import type { AccountConfig, Config, TokenConfig } from './config-schema.ts';
+import type { AccountConfig } from './accounts-schema.ts';
+import type { Config, TokenConfig } from './config-schema.ts';
 import type { LogSettings } from './request-log-settings.ts';
 import type { TlsFiles } from './tls-schema.ts';
 

@@ -18,11 +18,11 @@ import { cronTasksMax } from '../shared/task-limits.ts';
 import { ByteBudget } from './byte-budget.ts';
 import type { Config } from './config-schema.ts';
 import { batchCommand, type BatchContext } from './http/parse/batch.ts';
-import type { SharedCounters } from './shared-counters.ts';
+import { scriptCpuOf, type SharedCounters } from './shared-counters.ts';
 import { withTargets } from './task-targets.ts';
 
 export interface FrontEndScripts {
-  readonly config: Pick<Config, 'limits' | 'scripts' | 'http' | 'tasks'>;
+  readonly config: Pick<Config, 'limits' | 'scripts' | 'http' | 'tasks' | 'accounts'>;
   readonly dispatcher: Dispatcher;
   /** Of the front end; the dispatcher comes after them. */
   readonly index: number;
@@ -46,7 +46,12 @@ export function scriptExecutor(options: FrontEndScripts): ScriptExecutor | undef
     toBatch: (operations, { account, sends = false }) =>
       scriptBatch(operations, { account, limits, clock: counters.clock, targets, sends }),
     accounts,
-    budgets: new ScriptBudgets(counters.scriptBudgets, scripts.account_cpu_ms_per_second, processMs),
+    budgets: new ScriptBudgets(
+      counters.scriptBudgets,
+      scripts.account_cpu_ms_per_second,
+      processMs,
+      scriptCpuOf(config.accounts),
+    ),
     counts: new ScriptCounts(counters.scriptCounts, index),
     memory: (giveUp) => new ByteBudget<CallUnderWay>(bytesMax, giveUp),
     serverTime: () => readClock(counters.clock),

@@ -14,7 +14,7 @@ import { SharedTaskCounts } from './shared-task-counts.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { ScanCursors } from './resp/scan-cursors.ts';
 import { allocateClock } from '../shared/clock.ts';
-import { ScriptBudgets } from '../scripts/script-budgets.ts';
+import { ScriptBudgets, type OwnCpuTime } from '../scripts/script-budgets.ts';
 import { ScriptCounts } from '../scripts/script-counts.ts';
 import { sharedCountBytes } from '../shared/shared-count.ts';
 
@@ -81,6 +81,14 @@ export function allocateSharedCounters(config: {
 export function ratesOf(accounts: Accounts): OwnRates {
   const own = accounts.flatMap(({ name, requests_per_second: rate }) =>
     rate === undefined ? [] : [[name, rate] as const],
+  );
+  return new Map(own);
+}
+
+/** What scripts of the accounts have of CPU time that have their own. */
+export function scriptCpuOf(accounts: Accounts): OwnCpuTime {
+  const own = accounts.flatMap(({ name, script_cpu_ms_per_second: time }) =>
+    time === undefined ? [] : [[name, time] as const],
   );
   return new Map(own);
 }

@@ -162,7 +162,7 @@ export class ServerClock {
       this.#keepFailed = false;
     } catch (error) {
       // It only makes the next start less exact; a full disk is said once.
-      if (!this.#keepFailed) log('warn', 'The time cannot be kept for the next start', { err: error });
+      if (!this.#keepFailed) log('warn', `The time cannot be kept for the next start: ${(error as Error).message}`);
       this.#keepFailed = true;
     }
   }

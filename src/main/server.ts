@@ -20,6 +20,7 @@ import { writeText } from '../shared/raw-output.ts';
 import { isNewerData } from '../shared/newer-data.ts';
 import { SharedCount } from '../shared/shared-count.ts';
 import { Backups } from './backups.ts';
+import { servable } from './cluster/servable.ts';
 import { isReadByOthers } from './config/listen-address.ts';
 import { askedFor, ConfigError, loadConfig, usage } from './config/config.ts';
 import { readClockFile, readMachineClock, writeClockFile } from './data-directory/clock-file.ts';
@@ -62,7 +63,7 @@ try {
   process.exit(exitCannotStart);
 }
 function load(): Config {
-  return loadConfig({ argv, env: process.env, cores: os.availableParallelism() });
+  return servable(loadConfig({ argv, env: process.env, cores: os.availableParallelism() }));
 }
 
 const counters = allocateSharedCounters(config);

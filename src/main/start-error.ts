@@ -1,10 +1,12 @@
 /** Why the server cannot start, in one line for people: what is wrong, and what to do. */
+import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import type { Config } from '../front-end/config-schema.ts';
 import { listenText, OpenToOthers } from '../front-end/listen.ts';
 import { JournalCorruption } from '../journal/file/journal-corruption.ts';
 import { DamagedMark, NotRestored } from '../backup/restore/restore-marks.ts';
 import { UnsupportedFormat } from '../journal/file/segment.ts';
+import { DamagedStore, isLmdbDamage } from '../storage/lmdb/damaged-store.ts';
 import { isNewerData } from '../shared/newer-data.ts';
 import { DataDirectoryInUse } from './data-directory/data-directory-lock.ts';
 import { StoreMismatch } from './data-directory/open-data-directory.ts';
@@ -20,6 +22,7 @@ const told = [
   StoreMismatch,
   NotRestored,
   DamagedMark,
+  DamagedStore,
   OlderThanBackup,
   PortHeld,
   OpenToOthers,
@@ -60,16 +63,17 @@ const fileReasons: Readonly<Record<string, string>> = {
 export function startErrorLine(error: unknown, { listen, data_dir }: Config): string | undefined {
   if (!(error instanceof Error)) return undefined;
   if (isNewerData(error) || told.some((kind) => error instanceof kind)) return error.message;
+  if (isLmdbDamage(error)) return new DamagedStore(path.join(data_dir, 'store'), error.message).message;
   const code = codeOf(error);
   if (code === undefined) return undefined;
-  const { syscall, path } = error as NodeJS.ErrnoException;
+  const { syscall, path: file } = error as NodeJS.ErrnoException;
   if (['listen', 'bind', 'getaddrinfo'].includes(syscall ?? '')) {
     const reason = listenReasons[code] ?? `${error.message}; ${chooseAddress}.`;
     return `Cannot listen on ${listen.map(listenText).join(', ')}: ${reason} [${code}]`;
   }
   const reason = fileReasons[code];
   if (reason === undefined) return `Cannot start: ${error.message}`;
-  return `Cannot use the data directory ${data_dir}${path === undefined ? '' : ` (${path})`}: ${reason} [${code}]`;
+  return `Cannot use the data directory ${data_dir}${file === undefined ? '' : ` (${file})`}: ${reason} [${code}]`;
 }
 
 /** LMDB gives the number of the error. */

@@ -29,7 +29,7 @@ import { CallFailed, fail, failureOfRun, scriptFailed, type ScriptCallRequest } 
 import { scriptKeysMax, scriptRoundsMax, scriptTriesMax } from './script-limits.ts';
 import { checksOf, momentOf, readBatches, Wanted, type Moment } from './script-reads.ts';
 import type { ScriptCounts } from './script-counts.ts';
-import type { ScriptNeeds, ScriptOutcome, ScriptPool } from './script-run.ts';
+import type { ScriptNeeds, ScriptOutcome } from './script-run.ts';
 import type { Turns } from './turns.ts';
 
 /** From this try on a call takes turns with others. */
@@ -38,7 +38,6 @@ const turnsFrom = 3;
 /** What all calls of a front end share. */
 export interface CallContext {
   readonly dispatcher: Dispatcher;
-  readonly pool: ScriptPool;
   /** Checks the operations of a script as a body of `POST /db/:acc`. @throws Refusal */
   readonly toBatch: (operations: Readonly<Record<string, unknown>>, request: ScriptCallRequest) => Batch;
   readonly known: ScriptSources;
@@ -57,6 +56,7 @@ export interface BegunCall {
   readonly use: AccountUse;
   readonly now: number;
   readonly seed: number;
+  /** Empty without idempotency ids. */
   readonly fingerprint: string;
   /** Memory of the request. */
   readonly bytes: number;
@@ -82,6 +82,11 @@ export class CallUnderWay {
     this.#requests = new CallRequests(context.dispatcher, call.bytes);
     this.#wanted = new Wanted(keys);
     this.#look = idempotency && { ...idempotency, fingerprint: call.fingerprint, look: true };
+  }
+
+  /** Of all its runs. */
+  get cpuMs(): number {
+    return this.#cpuMs;
   }
 
   get tries(): number {
@@ -172,25 +177,25 @@ export class CallUnderWay {
     this.#seen(rev);
   }
 
-  async #run({ reads }: Moment): Promise<ScriptOutcome> {
-    const { runs, budgets, pool, counts } = this.#context;
+  async #run({ reads, bytes }: Moment): Promise<ScriptOutcome> {
+    const { runs, budgets, counts } = this.#context;
     const { request, use, now, seed } = this.#call;
     const { account, args, cpuMs = scriptCpuMsDefault } = request;
-    await runs.enter(use);
-    try {
-      this.#requests.throwIfOver();
-      const refused = budgets.refusal(account);
-      if (refused !== undefined) return this.#fail(refused);
-      const { source, sourceID } = this.#script!;
-      const outcome = await pool.run({ sourceID, source, account, args, now, seed, cpuMs, reads });
-      this.#cpuMs += outcome.cpuMs;
-      budgets.charge(account, outcome.cpuMs, outcome.kind === 'killed');
-      counts.ran(outcome.cpuMs, outcome.kind === 'killed');
-      this.#requests.throwIfOver();
-      return outcome;
-    } finally {
-      runs.leave(use);
-    }
+    const outcome = await runs.run(use, {
+      bytes: args.length + bytes,
+      begin: () => {
+        this.#requests.throwIfOver();
+        const refused = budgets.refusal(account);
+        if (refused !== undefined) return this.#fail(refused);
+        const { source, sourceID } = this.#script!;
+        return { sourceID, source, account, args, now, seed, cpuMs, reads };
+      },
+    });
+    this.#cpuMs += outcome.cpuMs;
+    budgets.charge(account, outcome.cpuMs, outcome.kind === 'killed');
+    counts.ran(outcome.cpuMs, outcome.kind === 'killed');
+    this.#requests.throwIfOver();
+    return outcome;
   }
 
   async #ended(moment: Moment, outcome: Ended): Promise<Reply | ReadonlySet<string>> {

@@ -14,9 +14,10 @@ import { scriptRunsMax, scriptWaitingMax } from './script-limits.ts';
 import { CallUnderWay, type CallContext } from './call-under-way.ts';
 import { ScriptSources } from './script-sources.ts';
 import { RunQueue } from './run-queue.ts';
-import type { ScriptBudgets } from './script-budgets.ts';
+import type { OwnCpuTime, ScriptBudgets } from './script-budgets.ts';
 import { sourceRefused, type ScriptCallRequest } from './script-call.ts';
 import type { ScriptCounts, ScriptTotals } from './script-counts.ts';
+import { ScriptTallies, type ScriptTally } from './script-tallies.ts';
 import type { ScriptPool } from './script-run.ts';
 import { Turns } from './turns.ts';
 
@@ -52,21 +53,23 @@ export class ScriptExecutor {
   readonly #context: CallContext;
   readonly #memory: CallMemory;
   readonly #underWay = new Set<CallUnderWay>();
+  readonly #tallies = new ScriptTallies();
   #draining = false;
+  readonly #boot: Int32Array;
   #calls = 0;
 
   constructor(options: ScriptExecutorOptions) {
     this.#options = options;
     const { dispatcher, toBatch, budgets, counts } = options;
+    this.#boot = new Int32Array(Uint8Array.from(hash('sha256', options.boot, 'buffer')).buffer);
     this.#context = {
       dispatcher,
       toBatch,
       budgets,
       counts,
-      pool: options.pool,
       known: new ScriptSources(),
       turns: new Turns(),
-      runs: new RunQueue(),
+      runs: new RunQueue(options.pool),
     };
     this.#memory = options.memory((call) => call.end(failureReply(none, tooMuchMemory)));
   }
@@ -103,13 +106,13 @@ export class ScriptExecutor {
       bytes,
       now: serverTime(),
       seed: this.#seed(),
-      fingerprint: fingerprintOf(request),
+      fingerprint: request.idempotency === undefined ? '' : fingerprintOf(request),
       hold: (held) => this.#memory.hold(call, held, account),
     });
     this.#underWay.add(call);
     counts.call(1);
     this.#memory.hold(call, bytes, account);
-    void this.#answer(call, sink).finally(() => {
+    void this.#answer(call, request, sink).finally(() => {
       this.#underWay.delete(call);
       counts.call(-1);
       this.#memory.release(call);
@@ -117,6 +120,16 @@ export class ScriptExecutor {
       accounts.release(use);
     });
     return { cancel: () => call.end(failureReply(none, goneClient)) };
+  }
+
+  /** What its scripts have come to here. */
+  talliesOf(account: AccountId): ScriptTally[] {
+    return this.#tallies.of(account);
+  }
+
+  /** CPU time of single accounts, from the next run on. */
+  replaceBudgets(own: OwnCpuTime): void {
+    this.#options.budgets.replace(own);
   }
 
   /** Of all front ends. */
@@ -134,20 +147,32 @@ export class ScriptExecutor {
     await this.#options.pool.close();
   }
 
-  async #answer(call: CallUnderWay, sink: ReplySink): Promise<void> {
+  async #answer(call: CallUnderWay, request: ScriptCallRequest, sink: ReplySink): Promise<void> {
     let reply: Reply;
     try {
       reply = await call.answer();
     } catch (error) {
       return this.#options.onBug(error, sink);
     }
+    const { account, name } = request;
+    if (name !== undefined && call.tries > 0 && reply.outcome !== 'not_found')
+      this.#tallies.add(account, name, reply, call.cpuMs, this.#options.serverTime());
     if (!sink.disconnected) sink.deliver(reply);
   }
 
   /** 32 bits that differ from call to call. */
   #seed(): number {
-    return parseInt(hash('sha256', `${this.#options.boot} ${this.#calls}`, 'hex').slice(0, 8), 16);
+    const [first = 0, second = 0] = this.#boot;
+    return mixed(mixed(this.#calls ^ first) ^ second) >>> 0;
   }
+}
+
+/** The end of MurmurHash3: each of 32 bits depends on all, and no two numbers come to the same. */
+function mixed(number: number): number {
+  let bits = number;
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return bits ^ (bits >>> 16);
 }
 
 /** Digests what a call asks for. `Keys` only help to read. */

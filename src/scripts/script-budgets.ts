@@ -4,7 +4,8 @@
  *   CPU time   a leaky bucket of one second: what a run has used is known only afterwards, and an account in debt waits
  *   kills      the times of the last ones; behind `scriptKillsMax` within `scriptKillsMs` its scripts rest
  *
- * For each place of an `AccountTable`: Float64 debt in µs, Float64 its time, Float64 rests until, Float64 × scriptKillsMax kills.
+ * For each place of an `AccountTable`: Float64 debt in µs, Float64 its time, Float64 rests until, Float64 what the account has in
+ * a second, Float64 × scriptKillsMax kills.
  */
 import { failure, type Failure } from '../protocol/errors.ts';
 import type { AccountId } from '../protocol/ids.ts';
@@ -13,27 +14,39 @@ import { scriptKillsMax, scriptKillsMs, scriptRestMs } from './script-limits.ts'
 
 const sets = 256;
 const places = sets * AccountTable.ways;
-const cellsOfPlace = 3 + scriptKillsMax;
+const cellsOfPlace = 4 + scriptKillsMax;
 const cellsBytes = places * cellsOfPlace * Float64Array.BYTES_PER_ELEMENT;
 const debtAt = 1;
 const restsAt = 2;
-const killsAt = 3;
+const perSecondAt = 3;
+const killsAt = 4;
+
+/** Milliseconds a second of the accounts that have their own. */
+export type OwnCpuTime = ReadonlyMap<string, number>;
 
 export class ScriptBudgets {
   readonly #cells: Float64Array;
   readonly #table: AccountTable;
   readonly #perSecond: number;
+  #own: OwnCpuTime;
   readonly #now: () => number;
 
   /**
    * @param perSecond milliseconds of CPU time that an account has in a second; 0: no limit
    * @param now milliseconds of a monotonic clock that is the same for all threads
    */
-  constructor(memory: SharedArrayBuffer, perSecond: number, now: () => number) {
+  // oxlint-disable-next-line max-params -- one more than a constructor should have: tests have no accounts of their own
+  constructor(memory: SharedArrayBuffer, perSecond: number, now: () => number, own: OwnCpuTime = new Map()) {
     this.#cells = new Float64Array(memory, 0, places * cellsOfPlace);
     this.#table = new AccountTable(memory, cellsBytes, sets);
     this.#perSecond = perSecond;
     this.#now = now;
+    this.#own = own;
+  }
+
+  /** Other times of single accounts, from the next run on. */
+  replace(own: OwnCpuTime): void {
+    this.#own = own;
   }
 
   static allocate(): SharedArrayBuffer {
@@ -48,8 +61,9 @@ export class ScriptBudgets {
       if (place === undefined) return undefined;
       const rest = this.#cells[place + restsAt]! - now;
       if (rest > 0) return resting(rest);
-      const debt = this.#debt(place, now) - this.#perSecond * 1000;
-      return debt > 0 ? tooMuch(this.#perSecond, debt / this.#perSecond) : undefined;
+      const perSecond = this.#perSecondOf(account);
+      const debt = this.#debt(place, now) - perSecond * 1000;
+      return debt > 0 && perSecond > 0 ? tooMuch(perSecond, debt / perSecond) : undefined;
     });
   }
 
@@ -59,7 +73,9 @@ export class ScriptBudgets {
       const now = this.#now();
       const place = this.#find(account, now);
       if (place === undefined) return;
-      this.#cells[place] = this.#perSecond === 0 ? 0 : this.#debt(place, now) + Math.round(cpuMs * 1000);
+      const perSecond = this.#perSecondOf(account);
+      this.#cells[place] = perSecond === 0 ? 0 : this.#debt(place, now) + Math.round(cpuMs * 1000);
+      this.#cells[place + perSecondAt] = perSecond;
       this.#cells[place + debtAt] = now;
       if (killed) this.#kill(place, now);
     });
@@ -72,8 +88,13 @@ export class ScriptBudgets {
     if (kills[0]! > 0 && now - kills[0]! < scriptKillsMs) this.#cells[place + restsAt] = now + scriptRestMs;
   }
 
+  #perSecondOf(account: AccountId): number {
+    return this.#own.get(account) ?? this.#perSecond;
+  }
+
+  /** At the pace that the account had when it ran something last. */
   #debt(place: number, now: number): number {
-    return Math.max(0, this.#cells[place]! - (now - this.#cells[place + debtAt]!) * this.#perSecond);
+    return Math.max(0, this.#cells[place]! - (now - this.#cells[place + debtAt]!) * this.#cells[place + perSecondAt]!);
   }
 
   /** Returns the first cell of the account's place. */
@@ -105,7 +126,7 @@ function resting(restMs: number): Failure {
 
 function tooMuch(perSecond: number, waitMs: number): Failure {
   const message =
-    `Scripts of this account use more than ${perSecond} ms of CPU time a second (scripts.account_cpu_ms_per_second); ` +
+    `Scripts of this account use more than ${perSecond} ms of CPU time a second (scripts.account_cpu_ms_per_second, or its script_cpu_ms_per_second); ` +
     'nothing was done, try again soon.';
   return failure('rate_limited', message, { Quota: 'script_cpu', Limit: perSecond, RetryAfterMs: Math.ceil(waitMs) });
 }

@@ -23,9 +23,14 @@ export const scriptCacheBytesMax = 32 * 1024 * 1024;
 export const scriptArgsBytesMax = 256 * 1024;
 /** How often a call is tried because something that it had read had changed. */
 export const scriptTriesMax = 8;
-/** Of one account: how many runs have a thread, and how many calls are under way besides. */
+/** Of one account: how many bundles of runs have a thread, and how many calls are under way besides. */
 export const scriptRunsMax = 2;
 export const scriptWaitingMax = 100;
+/** Runs of an account that go to a thread with one message, and about how long that may be. */
+export const scriptBundleRunsMax = 16;
+export const scriptBundleBytesMax = 256 * 1024;
+/** A thread that has been at a bundle for so long gives back what it has not begun: others wait behind it. */
+export const scriptBundleCpuMsMax = 4;
 /** Behind so many killed runs within a minute the scripts of an account rest. */
 export const scriptKillsMax = 3;
 export const scriptKillsMs = 60_000;

@@ -75,6 +75,12 @@ export const noDefaultExport = 'The script has no default export; expected expor
 export interface ScriptPool {
   /** Compiles, without running it. */
   check(source: string, account: string): Promise<CheckedScript>;
-  run(run: ScriptRun): Promise<ScriptOutcome>;
+  /**
+   * Has a thread run them one after the other.
+   *
+   * @param runs of one account
+   * @returns an outcome for each; undefined: it was not begun, or lost with a thread that another run had killed
+   */
+  run(runs: readonly ScriptRun[]): Promise<readonly (ScriptOutcome | undefined)[]>;
   close(): Promise<void>;
 }

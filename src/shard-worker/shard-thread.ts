@@ -3,9 +3,9 @@
  *
  *   replay ─► "replayed" to main ─► "boot" from main (one shard takes the epoch of this start) ─► "serve" ─► turns
  *
- * A turn begins when a message arrives on any port, or when the last turn has left some; all messages that have arrived
- * on any port are in the mailbox by then. While the journal's fdatasync blocks this thread (with one shard the journal
- * runs here), messages gather, and the next turn commits them as one group.
+ * A turn begins when a message arrives on any port, or, if the last turn has left some, after all events that wait by
+ * then; all messages that have arrived on any port are in the mailbox by then. While the journal's fdatasync blocks this
+ * thread (with one shard the journal runs here), messages gather, and the next turn commits them as one group.
  */
 import { setImmediate as yieldTurn } from 'node:timers/promises';
 import { parentPort, receiveMessageOnPort, workerData, type MessagePort } from 'node:worker_threads';
@@ -190,7 +190,7 @@ function serve(boot: Boot): void {
     wake: (delayMs) => {
       clearTimeout(timer);
       clearImmediate(immediate);
-      // Messages that have arrived meanwhile are taken into account before the next turn.
+      immediate = undefined;
       if (delayMs === 0) immediate = setImmediate(turn);
       else timer = setTimeout(turn, delayMs);
     },
@@ -207,10 +207,12 @@ function serve(boot: Boot): void {
   data.routerPorts.forEach((port, router) => {
     port.on('message', (wire: ToShardWire) => {
       take(router, wire);
-      turn();
+      // Of a backlog, one turn follows all that has arrived by then, also on the port of the main thread.
+      if (immediate === undefined) turn();
     });
   });
   const turn = (): void => {
+    immediate = undefined;
     data.routerPorts.forEach((port, router) => {
       for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
         take(router, next.message as ToShardWire);

@@ -26,6 +26,8 @@ class Lane<Item> {
   credit = quantum;
   /** Its last item had a large answer: it waits while the front ends have too many of these to take. */
   large = false;
+  /** Microseconds that its last item took: the next is expected to take as long. */
+  cost = 0;
   next: Lane<Item> | undefined;
 
   constructor(account: string) {
@@ -75,6 +77,7 @@ export class FairQueue<Item> {
   /** The lane of the latest push. */
   #recent: Lane<Item> | undefined;
   #served: Lane<Item> | undefined;
+  #isDear = false;
   #size = 0;
 
   /** The number of items. */
@@ -99,9 +102,11 @@ export class FairQueue<Item> {
    *
    * @param congested lanes with large answers are held back until `release`
    * @param holds lanes whose first item it holds are passed over until `releaseWaiting`
-   * @returns undefined: there is none, or all are held back
+   * @param left microseconds that the next item may take
+   * @returns undefined: there is none, or all are held back, or the next one `isDear`
    */
-  take(congested: boolean, holds?: (item: Item) => boolean): Item | undefined {
+  take(congested: boolean, holds?: (item: Item) => boolean, left = Infinity): Item | undefined {
+    this.#isDear = false;
     for (;;) {
       const list = this.#fresh.first === undefined ? this.#backlog : this.#fresh;
       const lane = list.first;
@@ -111,6 +116,10 @@ export class FairQueue<Item> {
         list.shift();
         this.#waiting.push(lane);
         continue;
+      }
+      if (isNext && lane.cost > left) {
+        this.#isDear = true;
+        return undefined;
       }
       if (isNext) {
         this.#served = lane;
@@ -129,11 +138,17 @@ export class FairQueue<Item> {
     }
   }
 
+  /** The last `take` has left the next item where it is: the one before it of its account took too long. */
+  get isDear(): boolean {
+    return this.#isDear;
+  }
+
   /** @param micros what the item that was taken last has cost @param large whether it had a large answer */
   charge(micros: number, large: boolean): void {
     const lane = this.#served!;
     lane.credit = Math.max(lane.credit - micros, -debtMax);
     lane.large = large;
+    lane.cost = micros;
   }
 
   /** Lets the lanes that were held back have their turn again. */

@@ -167,9 +167,9 @@ export const queueWindowMsMax = 7 * 24 * 60 * 60 * 1000;
 /** How long a Dequeue with an AttemptID is remembered at most. */
 export const attemptMsMax = 5 * 60 * 1000;
 /** Entries of purged queues that one turn of a shard removes. */
-export const sweptPerTurn = 1000;
+export const sweptPerTurn = 250;
 /** Entries of deleted accounts that one turn of a shard removes: each is looked at, and written. */
-export const wipedPerTurn = 500;
+export const wipedPerTurn = 200;
 /** Accounts that are deleted at once. */
 export const deletionsMax = 64;
 /** Bytes of messages that expire in one turn of a shard, or become dead letters; it stops after the one that reaches it. */
@@ -245,7 +245,7 @@ export const mutexHistoryMs = 10 * 1000;
 /** After a start, locks are held for at least this long, because owners could not renew while the server was down. */
 export const lockGraceMs = 10 * 1000;
 /** Expired entries that one turn of a shard removes, and timers in memory that it runs: a few milliseconds. A part of a
- * queue counts as four. */
+ * queue counts as four, and so does a consumer whose wait is over. */
 export const expiryBatchMax = 128;
 /** Entries that one page of a list reads. A shard does nothing else meanwhile: about a millisecond. */
 export const pageScanMax = 1000;

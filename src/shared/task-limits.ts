@@ -5,6 +5,8 @@ export const taskBodyBytesMax = 256 * 1024;
 export const cronCharsMax = 256;
 /** Tasks with cron patterns in one request: to find the first instant of each takes up to a millisecond or two. */
 export const cronTasksMax = 16;
+/** The same in one body of an import, which only reads them: half a millisecond each. */
+export const cronLinesMax = 64;
 export const everyMsMin = 1000;
 export const taskRetryMax = 100;
 export const taskRetryMsMax = 24 * 60 * 60 * 1000;

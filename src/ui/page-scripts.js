@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { dataPath, get } from './api.js';
-import { amount, bytes, duration, visibleJson } from './format.js';
+import { amount, bytes, count, duration, shortened, visibleJson } from './format.js';
 import { html } from './html.js';
 import { Icon } from './icons.js';
 import {
@@ -13,6 +13,7 @@ import {
   Name,
   Pager,
   Pill,
+  Said,
   Stat,
   Table,
   useFirstAccount,
@@ -29,6 +30,7 @@ export function ScriptsPage({ query }) {
     account === '' ? undefined : dataPath(account, 'script', undefined, { prefix, after, limit: 100 }),
     { everyMs: 5000 },
   );
+  const tallies = useTallies(account);
   return html`
     ${may('operator') && html`<${Rates} />`}
     <div class="toolbar">
@@ -54,6 +56,26 @@ export function ScriptsPage({ query }) {
                 main: true,
                 cell: (row) => html`<span class="mono small">${row.Version}</span>`,
               },
+              {
+                label: 'Calls a second',
+                right: true,
+                cell: (row) =>
+                  tallies.has(row.Name) && html`<span data-volatile>${amount(tallies.get(row.Name).rate)}</span>`,
+              },
+              {
+                label: 'Failed',
+                right: true,
+                cell: (row) =>
+                  tallies.get(row.Name)?.Failed > 0 &&
+                  html`<${Pill} tone="bad">${count(tallies.get(row.Name).Failed)}</${Pill}>`,
+              },
+              {
+                label: 'Last error',
+                name: true,
+                cell: (row) =>
+                  tallies.get(row.Name)?.LastError !== undefined &&
+                  html`<span class="error small"><${Said} text=${shortened(tallies.get(row.Name).LastError, 120)} /></span>`,
+              },
               { label: 'Size', right: true, cell: (row) => bytes(row.Bytes) },
               { label: 'Stored', right: true, cell: (row) => html`<${Ago} at=${row.AtMs} />` },
             ]} />`
@@ -63,6 +85,23 @@ export function ScriptsPage({ query }) {
       </${Card}>
       ${script !== undefined && html`<${ScriptCard} key=${`${account}\u0000${script}`} account=${account} name=${script} version=${version} onVersion=${(one) => to({ version: one })} onClose=${() => to({ script: undefined, version: undefined })} />`}
     </div>`;
+}
+
+/** By name: calls and failures since the start, and `rate`, the calls a second between the last two looks. */
+function useTallies(account) {
+  const path = account === '' || !may('admin') ? undefined : `admin/scripts/${encodeURIComponent(account)}`;
+  const { data } = useCall(path, { everyMs });
+  const before = useRef();
+  const shown = useRef(new Map());
+  if (data !== undefined && data !== before.current?.data) {
+    const last = before.current?.path === path ? before.current.data : undefined;
+    const seconds = last === undefined ? 0 : (data.Now - last.Now) / 1000;
+    const callsOf = (name) => last?.Scripts.find(({ Script }) => Script === name)?.Calls ?? 0;
+    const rateOf = ({ Script, Calls }) => (seconds <= 0 ? 0 : Math.max(0, Calls - callsOf(Script)) / seconds);
+    shown.current = new Map(data.Scripts.map((row) => [row.Script, { ...row, rate: rateOf(row) }]));
+    before.current = { path, data };
+  }
+  return data === undefined ? new Map() : shown.current;
 }
 
 function NoScripts() {

@@ -75,6 +75,33 @@ test('restore: every revision and moment of a history is as the model has it', a
   }
 });
 
+test('restore: from a second place, to which a tool copies what is new, in any order and while the server goes on', async (t) => {
+  const random = seededRandom(7);
+  const storage = new MemoryStorage();
+  const second = new MemoryStorage();
+  const server = await BackedUpStore.open(t, { storage, settings: { copy_hours: 1 } });
+  await server.agent.look();
+  let restored = 0;
+  for (let round = 0; round < 12; round += 1) {
+    for (let writes = 0; writes < 5; writes += 1) server.commit(accounts[0]!, randomEffects(random, server.now));
+    await server.settle();
+    server.advance(20 * 60_000);
+    const missing = storage.keys().filter((key) => !second.objects.has(key));
+    const isCutShort = round % 3 !== 2;
+    for (const key of missing)
+      if (!isCutShort || random.below(2) === 0) second.objects.set(key, storage.objects.get(key)!);
+    const done = await restoreFrom(t, second, { kind: 'latest' }).catch((error: Error) => {
+      assert.ok(isCutShort, error.message);
+    });
+    if (done === undefined) continue;
+    const { report, directory } = done;
+    restored += 1;
+    if (!isCutShort) assert.equal(report.revision, server.last);
+    assert.deepEqual((await contentIn(directory)).content, server.contentAt(report.revision), `round ${round}`);
+  }
+  assert.ok(restored >= 4, `${restored}`);
+});
+
 /** As a newer server copies them. */
 function newerRows(own: StoreRows): RowSource {
   const rows: RowSource['rows'] = (...args) => own.rows(...args);

@@ -33,6 +33,22 @@ test('task: at, after, cron, every, list, show, run, pause, resume, cancel', asy
   await prints(t, ['task', 'at', 'a', 'tomorrow', 'jobs', 'x'], { url }, 64);
 });
 
+test('script: put, list, show, call, eval, del', async (t) => {
+  const { url } = await ServerUnderTest.forTest(t);
+  const input = 'export default (tx, { n }) => { tx.set("n", (tx.get("n") ?? 0) + n); return tx.get("n"); }';
+  const version = (await prints(t, ['script', 'put', 'add', '-'], { url, input })).trim();
+  await prints(t, ['script', 'put', 'add', '-', '--if-version', '0'], { url, input }, 1);
+  await prints(t, ['script', 'put', 'add', '-'], { url, input: 'export default (' }, 1);
+  assert.match(await prints(t, ['script', 'list'], { url }), new RegExp(`^add +${version} `, 'm'));
+  assert.equal(await prints(t, ['script', 'show', 'add'], { url }), input);
+  assert.equal(await prints(t, ['script', 'call', 'add', '{"n":2}', '--keys', 'n', '--id', 'x'], { url }), '2\n');
+  assert.equal(await prints(t, ['script', 'call', 'add', '{"n":2}', '--keys', 'n', '--id', 'x'], { url }), '2\n');
+  assert.equal(await prints(t, ['script', 'eval', '-', '{"n":3}'], { url, input }), '5\n');
+  await prints(t, ['script', 'del', 'add'], { url });
+  await prints(t, ['script', 'del', 'add'], { url }, 1);
+  await prints(t, ['script', 'call', 'add'], { url }, 1);
+});
+
 test('task --script: what follows the time is the arguments', async (t) => {
   const { url } = await ServerUnderTest.forTest(t);
   await prints(t, ['task', 'after', 'a', '1h', '{"n":1}', '--script', 'close', '-j'], { url });

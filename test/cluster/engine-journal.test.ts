@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startCell } from '../../src/cluster/start-cell.ts';
+import { takeJump } from '../../src/cluster/take-cell.ts';
 import { FileJournalSource } from '../../src/journal/file/file-journal-source.ts';
 import { revision, type Revision } from '../../src/protocol/ids.ts';
 import { get, lock, next, remove, set, unlock } from '../support/commands.ts';
@@ -235,6 +236,19 @@ test('what the engine has removed from the log is not taken for nothing', async 
   again.kill();
   disk.files.unlink(`${mirrorDirectory}/${disk.files.list(mirrorDirectory).at(-1)}`);
   assert.equal((await CellUnderTest.start(engine, 4, disk)).digest(), again.digest());
+});
+
+test('a take moves the revisions on by the time since the last frame, which a mirror knows too', async () => {
+  const engine = new ScriptedEngine();
+  const disk = new NodeDisk();
+  let now = Date.UTC(2026, 5, 1);
+  const clock = { now: () => now };
+  const cell = await CellUnderTest.start(engine, 1, disk, { clock });
+  const end = cell.cell.revisions.durable();
+  cell.kill();
+  now += 1000;
+  const again = await CellUnderTest.start(engine, 2, disk, { clock });
+  assert.equal(again.cell.revisions.durable(), end + 1 + takeJump + 1000 * 64);
 });
 
 test('a watch that resumes at the next owner sees each change once, over the jump between them', async () => {

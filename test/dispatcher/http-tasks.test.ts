@@ -3,7 +3,6 @@ import { describe, test } from 'node:test';
 import { accountId } from '../../src/protocol/ids.ts';
 import type { Batch } from '../../src/protocol/operations/operations.ts';
 import type { TaskOperation } from '../../src/protocol/operations/task-definition.ts';
-import { flowEntryKey, type Flow } from '../../src/protocol/operations/task-setting.ts';
 import { completePolicy } from '../../src/protocol/operations/queue-policy.ts';
 import { verifyWebhook } from '../../src/client/webhook.ts';
 import { acme } from '../support/commands.ts';
@@ -18,15 +17,6 @@ function tasksOf(tasks: readonly TaskOperation[], account = acme): Batch {
 
 function secretCommand(change: 'secret.get' | 'secret.rotate', candidate: string): Batch {
   return { kind: 'batch', account: acme, format: change, taskSetting: { key: 'secret', change, candidate } };
-}
-
-function flowCommand(key: string, flow: Partial<Flow>, account = acme): Batch {
-  const taskSetting = {
-    key: flowEntryKey(key),
-    change: 'flow.set',
-    flow: { perMs: 1000, paused: false, ...flow },
-  } as const;
-  return { kind: 'batch', account, format: 'flow.set', taskSetting };
 }
 
 describe('requests', () => {
@@ -158,6 +148,32 @@ describe('requests', () => {
     assert.equal(server.sink.open.size, 1);
   });
 
+  test('a stop begins nothing more, and waits for what is under way, for so long at most', async () => {
+    const server = new TasksUnderTest({ shards: 1 });
+    server.sink.answers = () => undefined;
+    await server.ok(makeTask('t', httpTask()));
+    await server.ok(makeTask('late', httpTask({ delayMs: 500 })));
+    let stopped = false;
+    void server.dispatcher.stop(10_000).then(() => (stopped = true));
+    await server.advance(1000);
+    assert.deepEqual([stopped, server.sink.seen.length], [false, 1]);
+    server.sink.seen[0]!.end();
+    await server.settle();
+    assert.equal(stopped, true);
+    const { State, Runs } = await server.task('t');
+    assert.deepEqual([State, Runs, (await server.task('late'))['Runs']], ['done', 1, 0]);
+
+    const hung = new TasksUnderTest({ shards: 1 });
+    hung.sink.answers = () => undefined;
+    await hung.ok(makeTask('t', httpTask()));
+    let gaveUp = false;
+    void hung.dispatcher.stop(10_000).then(() => (gaveUp = true));
+    await hung.advance(9999);
+    assert.equal(gaveUp, false);
+    await hung.advance(1);
+    assert.equal(gaveUp, true);
+  });
+
   test('a task that was cancelled before its run begins sends nothing', async () => {
     const server = new TasksUnderTest({ shards: 1, parallel: 1 });
     server.sink.answers = () => undefined;
@@ -261,98 +277,5 @@ describe('shares', () => {
     server.sink.answers = () => undefined;
     await server.ok(tasksOf([taskOf('a', httpTask()), taskOf('b', httpTask()), taskOf('c', { queue: 'mail' })]));
     assert.deepEqual(await server.taken('mail'), [1]);
-  });
-});
-
-describe('flows', () => {
-  test('the runs of a flow begin evenly, at its rate', async () => {
-    const server = new TasksUnderTest({ shards: 2 });
-    await server.ok(flowCommand('shop', { rate: 10, perMs: 1000 }));
-    await server.ok(tasksOf(Array.from({ length: 25 }, (_, i) => taskOf(`t${i}`, httpTask({ flow: 'shop' })))));
-    for (let ms = 0; ms < 3000; ms += 10) await server.advance(10);
-    const at = server.sink.seen.map((request) => request.at);
-    assert.equal(at.length, 25);
-    for (const [i, ms] of at.slice(1).entries()) assert.ok(ms - at[i]! >= 100, `${ms - at[i]!} ms`);
-    assert.ok(at.at(-1)! - at[0]! < 2900);
-  });
-
-  test('so many of a flow run at once, and rate and places hold together', async () => {
-    const server = new TasksUnderTest({ shards: 1 });
-    server.sink.answers = () => undefined;
-    await server.ok(flowCommand('shop', { parallel: 2, rate: 1000 }));
-    await server.ok(tasksOf(Array.from({ length: 6 }, (_, i) => taskOf(`t${i}`, httpTask({ flow: 'shop' })))));
-    for (let i = 0; i < 6; i += 1) {
-      await server.advance(20);
-      assert.ok(server.sink.open.size <= 2);
-      const [first] = server.sink.open;
-      first?.end();
-    }
-    await server.advance(20);
-    for (const request of server.sink.open) request.end();
-    await server.advance(20);
-    assert.equal(server.sink.seen.length, 6);
-    assert.equal(server.dispatcher.size, 0);
-  });
-
-  test('messages and requests of one flow share its places', async () => {
-    const server = new TasksUnderTest({ shards: 1 });
-    server.sink.answers = () => undefined;
-    await server.ok(flowCommand('shop', { parallel: 1 }));
-    await server.ok(tasksOf([taskOf('a', httpTask({ flow: 'shop' }))]));
-    await server.ok(tasksOf([taskOf('b', { flow: 'shop' }), taskOf('c', httpTask({ flow: 'shop' }))]));
-    await server.advance(100);
-    assert.deepEqual([server.sink.seen.length, (await server.taken('mail')).length], [1, 0]);
-    server.sink.seen[0]!.end();
-    await server.settle();
-    assert.deepEqual([server.sink.seen.length, (await server.taken('mail')).length], [2, 1]);
-    server.sink.seen[1]!.end();
-    await server.settle();
-    assert.equal(server.dispatcher.size, 0);
-  });
-
-  test('a paused flow runs nothing but what is asked for, and holds back no other', async () => {
-    const server = new TasksUnderTest({ shards: 1 });
-    await server.ok(flowCommand('shop', { paused: true }));
-    await server.ok(
-      tasksOf([
-        taskOf('a', httpTask({ flow: 'shop' })),
-        taskOf('b', httpTask({ flow: 'shop' })),
-        taskOf('c', httpTask()),
-      ]),
-    );
-    await server.advance(5000);
-    assert.equal(server.sink.seen.length, 1);
-    await server.ok(changeTask('b', 'run'));
-    await server.settle();
-    assert.equal(server.sink.seen.length, 2);
-    await server.ok(flowCommand('shop', {}));
-    await server.advance(1000);
-    assert.equal(server.sink.seen.length, 3);
-    assert.equal(server.dispatcher.size, 0);
-  });
-
-  test('a flow limits messages, too, and another account not at all', async () => {
-    const server = new TasksUnderTest({ shards: 1 });
-    await server.ok(flowCommand('shop', { rate: 1, perMs: 10_000 }));
-    const two = [taskOf('a', { flow: 'shop' }), taskOf('b', { flow: 'shop' })];
-    const other = accountId('other');
-    await server.ok(tasksOf(two));
-    await server.ok(tasksOf(two, other));
-    assert.equal((await server.taken('mail', other)).length, 2);
-    await server.advance(10_000);
-    assert.equal((await server.taken('mail')).length, 1);
-    await server.advance(10_000);
-    assert.equal((await server.taken('mail')).length, 1);
-  });
-
-  test('a start does not know what went before, and begins with nothing to spend', async () => {
-    const server = new TasksUnderTest({ shards: 1, startsLater: true });
-    await server.ok(flowCommand('shop', { rate: 1, perMs: 1000 }));
-    await server.ok(tasksOf([taskOf('a', httpTask({ flow: 'shop' }))]));
-    server.dispatcher.start();
-    await server.advance(999);
-    assert.equal(server.sink.seen.length, 0);
-    await server.advance(1);
-    assert.equal(server.sink.seen.length, 1);
   });
 });

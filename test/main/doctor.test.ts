@@ -29,6 +29,8 @@ interface Made {
   readonly sync?: { readonly p50: number; readonly p99: number };
   readonly synced?: boolean | undefined;
   readonly busy?: string;
+  readonly backlog?: number;
+  readonly user?: string;
   readonly unit?: string;
   readonly probe?: Partial<BackupProbe>;
 }
@@ -41,6 +43,8 @@ function machineOf({
   sync = { p50: 200, p99: 900 },
   synced = true,
   busy,
+  backlog = 4096,
+  user,
   unit = 'enabled',
   probe = {},
 }: Made): Machine {
@@ -48,6 +52,8 @@ function machineOf({
     look: () => (typeof found === 'string' ? found : { ...good, ...found }),
     syncMicros: async () => sync,
     clockIsSynced: async () => synced,
+    backlogMax: () => backlog,
+    userOf: () => user,
     whyNotFree: async () => busy,
     unitState: async () => unit,
     probeBackup: async () => ({ name: 'file:///backup', conditional: true, ...probe }),
@@ -78,6 +84,8 @@ const unfit: readonly (readonly [row: string, made: Made, verdict: DoctorRow['ve
   ['disk', { found: { freeFiles: 3 } }, 'fail', /only 3 more files fit/],
   ['sync', { sync: { p50: 30_000, p99: 90_000 } }, 'warn', /use a faster disk/],
   ['sync', { sync: { p50: 5, p99: 9 } }, 'warn', /no disk is so fast/],
+  ['data directory', { user: 'pid 17' }, 'ok', /in use by pid 17: fine if that is this server/],
+  ['backlog', { backlog: 128 }, 'warn', /only 128 connections may wait: sysctl -w net\.core\.somaxconn=4096/],
   ['clock', { synced: false }, 'warn', /enable systemd-timesyncd/],
   ['port 8081', { busy: 'EADDRINUSE' }, 'warn', /in use: fine if that is this server/],
   ['port 8081', { busy: 'EACCES' }, 'fail', /cannot be listened at: EACCES/],

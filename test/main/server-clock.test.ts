@@ -171,7 +171,7 @@ test('a time that cannot be kept is said once, and the server goes on', () => {
   state.fails = true;
   tick(200);
   clock.stop();
-  assert.deepEqual(lines, ['The time cannot be kept for the next start']);
+  assert.deepEqual(lines, ['The time cannot be kept for the next start: no space']);
 });
 
 test('clocks that agree but for how they are read add up to nothing over a hundred restarts', () => {

@@ -1,6 +1,10 @@
 /** What a call commits, whatever happens beside it: I28 and I29, in an order that a seed decides. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { failure } from '../../src/protocol/errors.ts';
+import type { Revision } from '../../src/protocol/ids.ts';
+import { failureReply } from '../../src/protocol/replies.ts';
+import { ScriptTallies, sumOfTallies } from '../../src/scripts/script-tallies.ts';
 import { acme, batch } from '../support/commands.ts';
 import type { Dispatcher } from '../../src/router/dispatcher.ts';
 import { answerOf, checkCalls, ScriptWorld } from '../support/script-world.ts';
@@ -191,6 +195,25 @@ test('a call under a guard does nothing once the lease is gone, not even if it o
   for (const source of [addOne, `export default () => 1`])
     assert.equal((await world.run(source, null, { guard })).Code, 'lock_lost');
   assert.equal(await world.value('n'), undefined);
+});
+
+test('what calls of a script came to is counted, of its account alone, and of so many scripts', () => {
+  const tallies = new ScriptTallies();
+  const failed = failureReply(1 as Revision, failure('script_failed', 'The script failed: no'));
+  const refused = failureReply(1 as Revision, failure('script_refused', 'The script refused'));
+  tallies.add('a', 's', { rev: 1 as Revision, outcome: 'ok', body: '{}' }, 2, 10);
+  tallies.add('a', 's', failed, 3, 20);
+  tallies.add('a', 's', refused, 1, 30);
+  const tally = { script: 's', calls: 3, refused: 1, failed: 1, cpuMs: 6, lastErrorMs: 20 };
+  const all = { ...tally, lastError: 'The script failed: no' };
+  assert.deepEqual(tallies.of('a'), [all]);
+  assert.deepEqual(tallies.of('b'), []);
+  const later = { ...all, lastError: 'later', lastErrorMs: 40 };
+  assert.deepEqual(sumOfTallies([all, later]), [{ ...later, calls: 6, refused: 2, failed: 2, cpuMs: 12 }]);
+  for (let i = 0; i < 1000; i += 1) tallies.add('b', `t${i}`, failed, 1, i);
+  assert.equal(tallies.of('b').length, 32);
+  assert.equal(tallies.of('b').at(-1)!.script, 't999');
+  assert.equal(tallies.of('a').length, 1);
 });
 
 test('calls that meet on a key take turns, and let it go', async (t) => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, test } from 'node:test';
 import { workerUrls } from '../../src/main/worker-urls.ts';
+import type { ScriptOutcome, ScriptRun } from '../../src/scripts/script-run.ts';
 import { ScriptClient } from '../../src/scripts/threads/script-client.ts';
 import { ScriptThreads } from '../../src/scripts/threads/script-threads.ts';
 import { systemAfter } from '../../src/shared/clock.ts';
@@ -19,9 +20,15 @@ after(async () => {
 
 const good = `export default (tx, args) => { tx.set('a', tx.get('a') + args.by); return args.by }`;
 
+async function runOne(client: ScriptClient, run: ScriptRun): Promise<ScriptOutcome> {
+  const [outcome] = await client.run([run]);
+  // A thread that has lost the script wants its source.
+  return outcome ?? runOne(client, run);
+}
+
 async function runGood(client: ScriptClient, by: number, account = 'good'): Promise<unknown> {
   const reads = { ...noReads, entries: entriesOf({ a: 1 }) };
-  const outcome = await client.run(runOf(good, { account, args: JSON.stringify({ by }), reads }));
+  const outcome = await runOne(client, runOf(good, { account, args: JSON.stringify({ by }), reads }));
   return outcome.kind === 'done' ? outcome.operations : outcome;
 }
 
@@ -30,7 +37,7 @@ const done = (by: number): unknown => ({ KVSet: [{ Key: 'a', Value: 1 + by }] })
 const loaded = (): boolean => Object.keys(createRequire(import.meta.url).cache).some((file) => /piscina/.test(file));
 
 const kindOf = async (body: string): Promise<unknown> => {
-  const { cpuMs, ...outcome } = await second.run(runOf(`export default (tx) => { ${body} }`, { cpuMs: 5 }));
+  const { cpuMs, ...outcome } = await runOne(second, runOf(`export default (tx) => { ${body} }`, { cpuMs: 5 }));
   assert.ok(cpuMs >= 0);
   return outcome;
 };
@@ -78,7 +85,7 @@ test('every outcome arrives whole', async () => {
 test('a thread that hears nothing is killed: its run has failed, those behind it run again, others notice nothing', async () => {
   for (const [name, body] of Object.entries(deaf)) {
     const before = threads.kills;
-    const killed = first.run(runOf(`export default () => {\n${body}\n}`, { account: 'bad', cpuMs: 1000 }));
+    const killed = runOne(first, runOf(`export default () => {\n${body}\n}`, { account: 'bad', cpuMs: 1000 }));
     // Some of these are sent to the same thread, behind it.
     const beside = Array.from({ length: 30 }, (_, i) => runGood(i % 2 === 0 ? first : second, i));
     let answered = 0;
@@ -97,7 +104,8 @@ test('a thread that hears nothing is killed: its run has failed, those behind it
 test('accounts take turns: one with many endless runs does not make another wait for all of them', async () => {
   let ended = 0;
   const endless = Array.from({ length: 60 }, async (_, i) => {
-    const outcome = await first.run(
+    const outcome = await runOne(
+      first,
       runOf(`export default () => { for (;;) {} } // ${i}`, { account: 'bad', cpuMs: 10 }),
     );
     ended += 1;
@@ -112,17 +120,44 @@ test('a thread that does not keep a script is told its source again', async () =
   // Its top level takes more memory than the machine has, so it is compiled for each run.
   const big = `const table = 'x'.repeat(3e6); export default (tx, args) => table.length + args.n`;
   for (let n = 0; n < 6; n += 1) {
-    const outcome = await first.run(runOf(big, { args: JSON.stringify({ n }), cpuMs: 1000 }));
+    const outcome = await runOne(first, runOf(big, { args: JSON.stringify({ n }), cpuMs: 1000 }));
     assert.equal(outcome.kind === 'done' && outcome.result, String(3e6 + n));
   }
+});
+
+function addOf(by: number): ScriptRun {
+  const reads = { ...noReads, entries: entriesOf({ a: 1 }) };
+  return runOf(good, { account: 'bundle', args: JSON.stringify({ by }), reads });
+}
+
+async function kindsOf(runs: readonly ScriptRun[]): Promise<unknown[]> {
+  return (await first.run(runs)).map((one) => one?.kind);
+}
+
+test('a bundle runs in its order, is given back behind one that took long, and a kill ends one run of it', async () => {
+  const long = runOf(
+    'export default () => { const end = Date.now; for (let i = 0; i < 3e6; i += 1); return end() > 0 }',
+    {
+      account: 'bundle',
+      cpuMs: 1000,
+    },
+  );
+  const some = await first.run([addOf(1), addOf(2), addOf(3)]);
+  assert.deepEqual(
+    some.map((one) => one?.kind === 'done' && one.operations),
+    [done(1), done(2), done(3)],
+  );
+  assert.deepEqual(await kindsOf([addOf(1), long, addOf(2), addOf(3)]), ['done', 'done']);
+  const hung = runOf(`export default () => {\n${Object.values(deaf)[0]}\n}`, { account: 'bundle', cpuMs: 1000 });
+  assert.deepEqual(await kindsOf([addOf(1), hung, addOf(2)]), [undefined, 'killed', undefined]);
 });
 
 test('what is under way when a front end ends is answered', async () => {
   const own = new ScriptThreads({ url: workerUrls.scriptPool, threads: 1, after: systemAfter });
   const client = new ScriptClient(own.connect());
-  const runs = Array.from({ length: 5 }, () => client.run(runOf('export default () => { for (;;) {} }')));
+  const runs = Array.from({ length: 5 }, () => runOne(client, runOf('export default () => { for (;;) {} }')));
   await client.close();
   assert.deepEqual(new Set((await Promise.all(runs)).map(({ kind }) => kind)), new Set(['killed']));
-  assert.equal((await client.run(runOf(good))).kind, 'killed');
+  assert.equal((await runOne(client, runOf(good))).kind, 'killed');
   await own.close();
 });

@@ -63,6 +63,49 @@ test('a run reads what was read for it, and says what it has looked at', async (
   assert.deepEqual(outcome.operations, {});
 });
 
+test('what came with the run is read once in the machine, and behind a write from the host', async () => {
+  const entries = entriesOf({ a: { n: 1 }, b: { n: 2 }, gone: undefined, __proto: 3 });
+  const reads = { entries };
+  assert.deepEqual(await resultOf(`tx.get('a').n = 9; return tx.get('a')`, reads), { n: 1 });
+  assert.deepEqual(await resultOf(`return tx.getAll(['a', 'a', 'gone', 'b', 'b'])`, reads), [
+    { n: 1 },
+    { n: 1 },
+    null,
+    { n: 2 },
+    { n: 2 },
+  ]);
+  assert.deepEqual(await resultOf(`tx.set('a', 5); return [tx.get('a'), tx.entry('a')]`, reads), [5, { value: 5 }]);
+  assert.deepEqual(await resultOf(`tx.delete('a'); return tx.getAll(['a', 'b'])`, reads), [null, { n: 2 }]);
+  assert.deepEqual(await resultOf(`tx.merge('a', { m: 2 }); return tx.get('a')`, reads), { n: 1, m: 2 });
+  assert.deepEqual(await resultOf(`tx.set('a', { toJSON: () => tx.get('a').n + 1 }); return tx.get('a')`, reads), 2);
+  const outcome = await attempt(`tx.get('a'); tx.getAll(['b', 'gone']); return 1`, { reads: { ...noReads, ...reads } });
+  assert.equal(outcome.kind, 'done');
+  assert.deepEqual(outcome.reads, keysOf('a', 'b', 'gone'));
+});
+
+test('what a script puts into prototypes is no entry, and large entries stay outside until they are wanted', async () => {
+  assert.deepEqual(await needsOf(`Object.prototype.x = [1, 1]; Array.prototype.x = [1]; tx.get('x')`), keysOf('x'));
+  const large = 'x'.repeat(50_000);
+  const reads = { entries: entriesOf({ a: 1, large }) };
+  assert.deepEqual(await resultOf(`return [tx.get('a'), tx.get('large').length]`, reads), [1, large.length]);
+});
+
+test('what waits in the machine is heard in its order, before all that has an answer', async () => {
+  const many = `for (let i = 0; i < 200; i += 1) { tx.set('k' + i, i); tx.add('n', 1); }`;
+  assert.deepEqual(await resultOf(`${many} tx.get('k7'); return tx.counter('n')`, { counters: { n: 1 } }), 201);
+  const { KVSet } = (await operationsOf(`tx.set('a', 1); tx.set('b', 2, { ttl: 1000 }); tx.set('a', 3)`)) as {
+    KVSet: readonly { Key: string }[];
+  };
+  assert.deepEqual(
+    KVSet.map(({ Key }) => Key),
+    ['a', 'b', 'a'],
+  );
+  const limit = 'LimitError: The script does more than 1000 operations';
+  assert.equal(await faultOf(`for (let i = 0; i < 1001; i += 1) tx.set('a', i); tx.fail('late')`), limit);
+  assert.equal(await faultOf(`for (let i = 0; i < 1001; i += 1) tx.set('a', i); throw new Error('late')`), limit);
+  assert.equal(await faultOf(`throw new Error('a\\0b\\0c')`), 'Error: a\0b\0c');
+});
+
 test('what was not read ends the run, whatever it catches, and is asked for together', async () => {
   assert.deepEqual(await needsOf(`tx.get('a'); tx.get('b')`), keysOf('b'));
   assert.deepEqual(await needsOf(`tx.getAll(['b', 'a', 'c', 'b'])`), keysOf('b', 'c'));

@@ -78,7 +78,7 @@ test('machines have the same bytes, so an image of one is an image of the next',
   const image = first.image();
   assert.ok(image.size > 0 && image.size < 200_000, `${image.size} bytes`);
   second.restore(image);
-  const args = { args: '{}', seed: 0, now: 0 };
+  const args = { args: '{}', seed: 0, now: 0, reads: { entries: {}, counters: {}, lists: [] } };
   assert.deepEqual([second.run(args, host), second.run(args, host)], ['1', '2']);
   second.restore(image);
   assert.equal(second.run(args, host), '1');
@@ -88,7 +88,7 @@ test('memory that is put back is as it was to the last byte', async () => {
   const machine = await VirtualMachine.create();
   const before = machine.memoryText();
   machine.load('globalThis.kept = [1, 2, 3]; export default () => { Array.prototype.mine = kept; return kept }', host);
-  machine.run({ args: '{}', seed: 1, now: 2 }, host);
+  machine.run({ args: '{}', seed: 1, now: 2, reads: { entries: {}, counters: {}, lists: [] } }, host);
   assert.notEqual(machine.memoryText(), before);
   machine.restore(undefined);
   assert.equal(machine.memoryText() === before, true);

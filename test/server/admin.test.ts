@@ -35,6 +35,7 @@ async function refusal(target: string, who: string, method: 'GET' | 'POST' | 'PU
 const targets: Readonly<Record<string, string>> = {
   'admin.locks': '/admin/locks?account=shop',
   'admin.lock': '/admin/locks/shop/l',
+  'admin.scripts': '/admin/scripts/shop',
   'admin.watchers': '/admin/watchers?account=shop',
   'admin.audit': '/admin/audit',
   'admin.logLevel': '/admin/log-level?level=info',
@@ -51,7 +52,13 @@ test('each call needs its scope, and a token for some accounts sees no other', a
     assert.equal(await refusal(target, 'all', method), isServers ? '403 forbidden' : '200 undefined', target);
     assert.equal(await refusal(target, 'nobody', method), '401 unauthorized', target);
   }
-  for (const target of ['/admin/locks/other/l', '/admin/locks?account=other', '/admin/locks', '/admin/watchers'])
+  for (const target of [
+    '/admin/locks/other/l',
+    '/admin/locks?account=other',
+    '/admin/locks',
+    '/admin/watchers',
+    '/admin/scripts/other',
+  ])
     assert.equal(await refusal(target, 'shop'), '403 forbidden', target);
   assert.equal(await refusal('/admin/live', 'all'), '403 forbidden');
   assert.equal(await refusal('/admin/audit?account=shop', 'shop'), '200 undefined');

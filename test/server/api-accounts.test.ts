@@ -9,6 +9,9 @@ http: {threads: 2}
 metrics: {accounts: true}
 tokens:
   - {token: t-shop, name: shop, accounts: [shop, copy], scopes: [read, write, admin]}
+  - {token: t-admin, name: admin, accounts: '*', scopes: [read, write, admin]}
+  - {token: t-sender, name: sender, accounts: '*', scopes: [read, write, task, script]}
+  - {token: t-coder, name: coder, accounts: '*', scopes: [read, write, admin, task, script]}
   - {token: t-reader, name: reader, accounts: '*', scopes: [read, write]}
 `;
 
@@ -46,6 +49,28 @@ function exportAfter(cursor: readonly unknown[]): string {
   return `/db/shop/export?after=${Buffer.from(JSON.stringify(cursor)).toString('base64url')}`;
 }
 
+const job = { Queue: 'q', Data: 1 };
+
+function taskLine(Task: object, more: object = {}): object {
+  const State = { NextMs: 1, FromMs: 1, Attempts: 0, Runs: 0, Skipped: 0, Failed: 0, ...more };
+  return { Kind: 'task', Key: 't', Task, State };
+}
+
+test('what runs code or sends requests is imported by those who may have it done, and goes nowhere else', async () => {
+  const put = async (line: object, name: string) => refusal('POST', '/db/other/import', { Lines: [line] }, as(name));
+  const script = { Kind: 'script', Key: 'j', Value: { AtMs: 1, Source: 'export default () => 1' } };
+  assert.match(await put(script, 'admin'), /^403 forbidden: .*"script"/);
+  assert.match(await put(taskLine({ Script: 'j' }), 'admin'), /^403 forbidden: .*"script"/);
+  assert.match(await put(taskLine({ URL: 'https://example.com/' }), 'admin'), /^403 forbidden: .*"task"/);
+  assert.match(await put(taskLine({ URL: 'https://example.com/' }), 'sender'), /^403 forbidden: .*"admin"/);
+  assert.match(await put(taskLine({ URL: 'http://169.254.169.254/' }), 'coder'), /^403 target_forbidden: .*task "t"/);
+  assert.match(await put(taskLine({ URL: 'http://localhost/' }), 'coder'), /^403 target_forbidden: /);
+  const usage = await server.ok('GET', '/db/other/usage', undefined, as('coder'));
+  assert.partialDeepStrictEqual(usage, { Bytes: 0 });
+  const Lines = [script, taskLine({ Script: 'j' }), { ...taskLine({ ...job, Group: 'g' }), Key: 'u' }];
+  assert.partialDeepStrictEqual(await server.ok('POST', '/db/other/import', { Lines }, as('coder')), { Loaded: 3 });
+});
+
 const lease = { Lock: 1, Why: 'released', AtMs: 1 };
 
 test('what is wrong with a call is said with its field', async () => {
@@ -56,7 +81,7 @@ test('what is wrong with a call is said with its field', async () => {
     ['GET', '/db/shop/export?after=nonsense', undefined, /^400 invalid: \?after: /],
     ['GET', '/db/shop/export?after=WyJjIiwtMSwxXQ', undefined, /^400 invalid: \?after: /],
     ['GET', exportAfter(['e', 1, '0\ud800']), undefined, /^400 invalid: \?after: /],
-    ['GET', exportAfter(['e', 1, '9']), undefined, /^400 invalid: \?after: /],
+    ['GET', exportAfter(['e', 1, '!']), undefined, /^400 invalid: \?after: /],
     ['GET', exportAfter(['e', 1, `0${'x'.repeat(1200)}`]), undefined, /^400 invalid: \?after: /],
     ['GET', exportAfter(['c', 2 ** 53 - 1, 1]), undefined, /^400 invalid: .*ahead of this server/],
     ['GET', '/db/shop/export?limit=1001', undefined, /^400 invalid: \?limit: /],
@@ -101,6 +126,28 @@ test('what is wrong with a call is said with its field', async () => {
       '/db/shop/import',
       { Lines: [{ Kind: 'id', Key: 'i', Stored: [3, 'other'] }] },
       /^400 invalid: Lines\[0\]\.Stored: expected /,
+    ],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'task', Key: 't' }] }, /^400 invalid: Lines\[0\]\.Task: missing/],
+    ['POST', '/db/shop/import', { Lines: [taskLine({ Queue: 'q' })] }, /Lines\[0\]\.Task\.Data: missing/],
+    [
+      'POST',
+      '/db/shop/import',
+      { Lines: [taskLine({ ...job, Cron: 'x' })] },
+      /Lines\[0\]\.Task\.Cron: expected a cron/,
+    ],
+    ['POST', '/db/shop/import', { Lines: [taskLine({ ...job, Delay: 1 })] }, /Lines\[0\]\.Task\.Delay: unknown field/],
+    ['POST', '/db/shop/import', { Lines: [taskLine(job, { NextMs: -1 })] }, /Lines\[0\]\.State\.NextMs: expected/],
+    ['POST', '/db/shop/import', { Lines: [taskLine(job, { Runs: 1e99 })] }, /Lines\[0\]\.State\.Runs: expected/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'task', Key: 't', Task: job }] }, /Lines\[0\]\.State: missing/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'run', Key: 't' }] }, /Lines\[0\]\.State: missing/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'flow', Key: 'f', Flow: { Per: 1 } }] }, /Per: only with Rate/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'secret', Secret: 'x' }] }, /Lines\[0\]\.Secret: expected a secret/],
+    ['POST', '/db/shop/import', { Lines: [{ Kind: 'dedup', Key: 'd', TillMs: 1 }] }, /Lines\[0\]\.Queue: missing/],
+    [
+      'POST',
+      '/db/shop/import',
+      { Lines: Array.from({ length: 65 }, () => taskLine({ ...job, Cron: '0 3 * * *' })) },
+      /^413 too_large: Lines: expected at most 64 tasks with Cron/,
     ],
     [
       'POST',

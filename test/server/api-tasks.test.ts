@@ -57,6 +57,21 @@ test('tasks: REST makes, shows, lists, pauses, runs, resumes and cancels', async
   await server.fails('not_found', 'POST', `${db}/run/a/b`);
 });
 
+test('tasks: without an ID the server makes one up, the same for a retry', async () => {
+  const task = { Delay: 3600, Queue: 'jobs', Data: 1 };
+  const make = async (headers: Readonly<Record<string, string>> = {}): Promise<string> => {
+    const { ID } = (await server.ok('POST', '/db/unnamed/task', task, { headers })) as unknown as { ID: string };
+    assert.match(ID, /^[\w-]{20}$/);
+    return ID;
+  };
+  const once = { 'idempotency-key': 'a' };
+  const ids = [await make(), await make(), await make(once), await make(once), await make({ 'idempotency-key': 'b' })];
+  assert.equal(new Set(ids).size, 4);
+  assert.equal(ids[2], ids[3]);
+  const { Tasks } = (await server.ok('GET', '/db/unnamed/task')) as unknown as { Tasks: { ID: string }[] };
+  assert.deepEqual(new Set(Tasks.map(({ ID }) => ID)), new Set(ids));
+});
+
 test('tasks: what is out of range is refused with the name of the field', async () => {
   const ten = 10 * 366 * 86_400;
   const bad: readonly (readonly [object, string])[] = [

@@ -87,6 +87,9 @@ test('commands: a copy on demand, lists, a check, a drill, and a restore to a re
   const staging = await ServerUnderTest.forTest(t, { config, dataDir: old.dataDir });
   assert.equal((await staging.ok('GET', '/db/acc/kv/k')).Value, 'one');
   assert.equal(await staging.metric('dragonlock_backup_state', '{state="unadopted"}'), 1);
+  await staging.ok('POST', '/db/acc/task/close', { Queue: 'jobs', Data: 1 });
+  assert.equal((await staging.call('POST', '/db/acc/dequeue/jobs?wait=0.3')).status, 204, 'it runs no tasks');
+  assert.partialDeepStrictEqual(await staging.ok('GET', '/db/acc/task/close'), { State: 'scheduled', Runs: 0 });
   await server.ok('POST', '/db/acc/kv/k', '"three"');
   await shippedAll(server);
 

@@ -185,3 +185,37 @@ tokens: [{token: secret, accounts: "*", scopes: [read, write]}]
   const programs = await send({ ...common, path: '/db/acc/kv/a', headers: { authorization: 'Bearer secret' } });
   assert.equal(programs.headers.vary, undefined);
 });
+
+test('admin.listen: the admin page, its calls and the metrics are there only, with several front ends too', async (t) => {
+  const own = ServerUnderTest.prepare({ config: 'admin: {listen: "127.0.0.1:0"}\nhttp: {threads: 2}' });
+  t.after(() => own.dispose(t.passed));
+  await own.start();
+  const line = await own.logLine(({ msg }) => msg === 'Listening; recovering', 'listens');
+  const [own_, admin] = line['urls'] as [string, string];
+  assert.equal(own_, own.url);
+  const statuses = async (url: string, target: string): Promise<number[]> => {
+    const { port } = new URL(url);
+    // The kernel gives each connection to one of the two.
+    const all = Array.from({ length: 8 }, () => send({ host: '127.0.0.1', port, path: target, agent: false }));
+    return [...new Set((await Promise.all(all)).map(({ status }) => status))];
+  };
+  for (const target of [
+    '/ui',
+    '/ui/',
+    '/ui/api/',
+    '/metrics',
+    '/admin/overview',
+    '/%61dmin/overview',
+    '/admin/tokens',
+  ]) {
+    assert.deepEqual(await statuses(own.url, target), [404], target);
+    assert.deepEqual(await statuses(admin, target), [target === '/ui' ? 308 : 200], target);
+  }
+  for (const target of ['/db/acc/kv?prefix=', '/readyz', '/openapi.json']) {
+    assert.deepEqual(await statuses(own.url, target), [200], target);
+    assert.deepEqual(await statuses(admin, target), [200], target);
+  }
+  const { body } = await send({ host: '127.0.0.1', port: new URL(admin).port, path: '/admin/config' });
+  const rows = (JSON.parse(body) as { Settings: { Name: string; Value: unknown }[] }).Settings;
+  assert.equal(rows.find(({ Name }) => Name === 'admin.listen')?.Value, '127.0.0.1:0');
+});

@@ -29,7 +29,8 @@ function npm(args: readonly string[], cwd: string): SpawnSyncReturns<string> {
 
 /** Starts the command and ends it when it serves. @returns its exit code and what it has logged */
 async function serve(argv: readonly string[], cwd: string, during: (url: string) => Promise<void>): Promise<string> {
-  const child = spawn(argv[0]!, argv.slice(1), { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...process.env, NODE_COMPILE_CACHE: undefined, XDG_CACHE_HOME: path.join(cwd, 'cache') };
+  const child = spawn(argv[0]!, argv.slice(1), { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   for (const stream of [child.stdout, child.stderr])
@@ -96,6 +97,17 @@ test('packed and installed into an empty folder, dragonlock-server serves, resta
       });
       assert.equal(reply.status, 200, await reply.text());
     });
+  }
+
+  // Of each line of Node, and of the threads too.
+  const compiled = fs.readdirSync(path.join(project, 'cache/dragonlock-server'));
+  assert.equal(compiled.length, runs.length, compiled.join(', '));
+  for (const one of compiled) {
+    const files = fs.readdirSync(path.join(project, 'cache/dragonlock-server', one));
+    const large = files.filter(
+      (name) => fs.statSync(path.join(project, 'cache/dragonlock-server', one, name)).size > 100_000,
+    );
+    assert.ok(large.length >= 3, `${one}: ${files.length} files, ${large.length} of them large`);
   }
 
   const run = (...args: string[]): SpawnSyncReturns<string> =>

@@ -67,6 +67,24 @@ test('a script that does not end is ended, and others go on', async () => {
   assert.equal(body.Code, 'script_timeout');
 });
 
+test('administrators see what calls of each script have come to, through all front ends', async () => {
+  await using client = await bank('watched');
+  await client.scripts.put('odd', 'export default (tx, n) => { if (n % 2 === 1) throw new Error("odd"); }');
+  await Promise.all(Array.from({ length: 20 }, (_, n) => client.scripts.call('odd', n).catch(() => undefined)));
+  await assert.rejects(client.scripts.call('transfer', { from: 1, to: 2, amount: 500 }));
+  const { body } = await server.call('GET', '/admin/scripts/watched');
+  const { Scripts } = body as unknown as {
+    Scripts: (Record<string, unknown> & { CPUMs: number; LastError?: string })[];
+  };
+  const rows = new Map(Scripts.map((row) => [row['Script'], row]));
+  assert.partialDeepStrictEqual(rows.get('odd'), { Calls: 20, Refused: 0, Failed: 10 });
+  assert.match(rows.get('odd')!.LastError!, /^The script failed: Error: odd \(line 1/);
+  assert.ok(rows.get('odd')!.CPUMs > 0);
+  assert.partialDeepStrictEqual(rows.get('transfer'), { Calls: 1, Refused: 1, Failed: 0 });
+  const other = await server.call('GET', '/admin/scripts/unwatched');
+  assert.deepEqual((other.body as unknown as { Scripts: unknown[] }).Scripts, []);
+});
+
 test('a server that stops answers each call, and has done what it has said', async () => {
   const client = await bank('stopped');
   let done = 0;

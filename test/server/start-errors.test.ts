@@ -74,6 +74,28 @@ test('start: parts of a data directory that are not what they should be', async 
   ]);
 });
 
+test('start: a damaged store is one line with what to do, whether we find it or LMDB does', async (t) => {
+  const what =
+    /^The store in .*store is damaged: .*Nothing was changed\. Restore a backup, or ask what a salvage would keep/;
+  const damages = {
+    head: (store: Buffer) => store.fill(0x5a, 0, 4096),
+    pages: (store: Buffer) => store.fill(0, 8192),
+  };
+  for (const [name, damage] of Object.entries(damages)) {
+    const directory = path.join(temporary(t), name);
+    const store = new LmdbStore(directory);
+    store.writeLayout({ format: 1, logId: '0'.repeat(16), shards: 1, generation: 1 });
+    await store.close();
+    const file = path.join(directory, 'store/data.mdb');
+    fs.writeFileSync(file, damage(fs.readFileSync(file)));
+    const { code, stdout, stderr } = await run(directory, '--data-dir', directory, '--listen', '127.0.0.1:0');
+    assert.equal(code, 1);
+    // LMDB may have said a word of its own before.
+    assert.match(stderr.trimEnd().split('\n').at(-1)!, what);
+    assert.doesNotMatch(stdout, /"level":60|stack/);
+  }
+});
+
 test('start: a data directory of another user', { skip: notRoot }, async (t) => {
   await refused(t, /this user has no right to.*chown.*\[EACCES\]$/m, '--data-dir', '/var/lib/dragonlock-not-ours');
 });

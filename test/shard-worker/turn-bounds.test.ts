@@ -36,11 +36,20 @@ class ShardUnderTest {
   /** The shard wants another turn at once. */
   #again = false;
   wakes = 0;
+  /** What each write of an entry adds to the time that the shard has worked. */
+  microsPerWrite = 0;
 
   constructor() {
     const revisions = new LocalRevisions(revision(1));
     const boot = { epoch: 1, rev: revision(0), at: startOfTime };
     const entries = new MapEntries();
+    const put = entries.put.bind(entries);
+    let written = 0;
+    entries.put = (...entry) => {
+      written += this.microsPerWrite;
+      put(...entry);
+    };
+    const looked = workMeter();
     const state = newShardState({
       shard: shardId(0),
       limits: defaultLimits,
@@ -67,7 +76,7 @@ class ShardUnderTest {
         this.#untaken.push(length);
       },
       congestion: () => this.#credit.exhausted,
-      meter: workMeter(),
+      meter: () => looked() + written,
       wake: (delayMs) => {
         this.#again = delayMs === 0;
         if (delayMs > 0) this.wakes += 1;
@@ -193,6 +202,31 @@ test('whatever one account has sent, another account is answered in the turn in 
   shard.oneTurn();
   assert.ok(shard.answeredItems.includes(5000));
   assert.ok(shard.answered < 1000, 'the other account has a backlog still');
+});
+
+test('what is dear begins a turn of its own, so whoever is served before it does not wait for it', () => {
+  const shard = new ShardUnderTest();
+  const writes = Array.from({ length: 100 }, (_, i) => ({ key: `k${i}`, value: '1' }));
+  const dear = (id: number): ToShard => {
+    const command = { ...set('k', 1), set: writes };
+    return { kind: 'request', id, command: { ...command, account: accountId('busy') } };
+  };
+  shard.microsPerWrite = 100;
+  shard.arrive(Array.from({ length: 10 }, (_, id) => dear(id)));
+  shard.oneTurn();
+  assert.deepEqual(shard.answeredItems, [0]);
+  for (const id of [5000, 5001]) shard.arrive([ask('calm', id)]);
+  shard.oneTurn();
+  assert.deepEqual(shard.answeredItems, [0, 5000, 5001], 'the turn ends before the next one of the others');
+  shard.arrive([ask('calm', 5002)]);
+  shard.oneTurn();
+  assert.deepEqual(shard.answeredItems, [0, 5000, 5001, 5002, 1], 'it waits for one turn, whatever comes meanwhile');
+  for (let id = 6000; id < 6020; id += 1) {
+    shard.arrive([ask('calm', id)]);
+    shard.oneTurn();
+  }
+  const dearOnes = shard.answeredItems.filter((id) => id < 100).length;
+  assert.ok(dearOnes > 8, `${dearOnes} dear ones were taken in 23 turns`);
 });
 
 function ask(account: string, id: number): ToShard {

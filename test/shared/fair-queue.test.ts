@@ -79,6 +79,20 @@ test('a fair queue: an item that took a second costs its account some rounds, no
   assert.ok(before > 50 && before < 300, `${before} items of another account came first`);
 });
 
+test('a fair queue: what its account has shown to be dear waits until there is room for it', () => {
+  const queue = new FairQueue<string>();
+  for (const item of ['dear0', 'dear1']) queue.push(busy, item);
+  assert.equal(queue.take(false, undefined, 3000), 'dear0');
+  queue.charge(10_000, false);
+  queue.push(calm, 'calm');
+  assert.equal(queue.take(false, undefined, 3000), 'calm');
+  queue.charge(100, false);
+  assert.deepEqual([queue.take(false, undefined, 2900), queue.isDear, queue.size], [undefined, true, 1]);
+  assert.equal(queue.take(false), 'dear1');
+  queue.charge(10, false);
+  assert.deepEqual([queue.take(false, undefined, 2900), queue.isDear], [undefined, false]);
+});
+
 test('a fair queue: while front ends are congested, only accounts with large answers wait', () => {
   const queue = new FairQueue<string>();
   for (let i = 0; i < 3; i += 1) queue.push(busy, `busy${i}`);

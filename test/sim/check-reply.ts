@@ -89,16 +89,20 @@ function faultOfTasks(
     const { Version, NextMs } = told[i]!;
     const state = timeline.at(kinds.taskState, account, key, rev);
     if (at(account, key) !== Version) return `the task ${key} has version ${at(account, key)} at revision ${rev}`;
-    if (state === undefined || (state.till !== NextMs && !isPaused(state)))
-      return `the task ${key} is due at ${state?.till ?? 'no time'}, and ${NextMs} was told`;
+    const fault = faultOfTime(state, NextMs);
+    if (fault !== undefined) return `the task ${key} ${fault}, and ${NextMs} was told`;
   }
   const isMade = (id: string): boolean => tasks.some(({ key }) => key === id);
   const left = taskCancel.find(({ key }) => !isMade(key) && at(account, key) > 0);
   return left && `the task ${left.key} is there at revision ${rev}, although it was cancelled`;
 }
 
-function isPaused({ value }: { readonly value?: string }): boolean {
-  return (JSON.parse(value!) as TaskState).paused === true;
+/** One that is overdue keeps its instant when it is replaced, and falls due at once. */
+function faultOfTime(stored: { readonly till: number; readonly value?: string } | undefined, told: number) {
+  if (stored === undefined) return 'has no state';
+  const { next, paused } = JSON.parse(stored.value!) as TaskState;
+  if (next !== told) return `has its instant at ${next}`;
+  return paused === true || stored.till >= told ? undefined : `is due at ${stored.till}`;
 }
 
 /** The entries as of a revision, as the model knows them. */

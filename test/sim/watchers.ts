@@ -161,7 +161,7 @@ export class PrefixWatcher {
     this.#seen.counts.add(`watch ${Code}`);
     if (Code === 'compacted') {
       // A reader whose own call failed cannot know whether anything came after its position.
-      const least = this.#hasFailed('EIO', 'EACCES') ? this.position : this.position + 1;
+      const least = this.#hasFailed('EIO', 'EACCES', 'ENOSPC') ? this.position : this.position + 1;
       if (Oldest < least) throw new Violation(`I10: ${this.position} is refused although ${Oldest} is kept`);
       this.#position = Oldest;
     } else if (Code !== 'draining' && !(Code === 'overloaded' && this.#hasFailed('EMFILE', 'ENFILE')))

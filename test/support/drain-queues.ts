@@ -33,8 +33,13 @@ function stat({ ask }: DrainOptions, account: AccountId, queue: string): Promise
 
 async function drain(options: DrainOptions, account: AccountId, queue: string): Promise<void> {
   const { ask, waitMs } = options;
-  const batch = (parts: Partial<Batch>): Promise<ReplyBody> =>
-    ask({ kind: 'batch', account, format: 'batch', ...parts });
+  const batch = async (parts: Partial<Batch>): Promise<ReplyBody> => {
+    for (let tries = 1; ; tries += 1) {
+      const reply = await ask({ kind: 'batch', account, format: 'batch', ...parts });
+      if (reply.Code !== 'disk_full' || tries > roundsMax) return reply;
+      await options.pause();
+    }
+  };
   const key = queue;
   await batch({ format: 'queue.resume', queueChange: { key, change: 'resume' } });
   if (queue === options.queues[0]) {
@@ -47,7 +52,6 @@ async function drain(options: DrainOptions, account: AccountId, queue: string): 
     if (Ready + InFlight + Delayed + Blocked === 0) break;
     if (round > roundsMax) throw new Error(`I17: ${queue} of ${account} is never empty`);
     const reply = await batch({ dequeue: { key, max: 1000, groupMax: 1000, durMs: 60_000, waitMs } });
-    if (reply.Code === 'disk_full') await options.pause();
     const messages = reply.Dequeue?.Messages ?? [];
     if (messages.length > 0) await batch({ ack: messages.map(({ ID, Lock }) => ({ key, id: ID, lock: Lock })) });
   }

@@ -20,7 +20,8 @@ interface ExportedPage {
 async function page(server: ServerInMemory, after: string | undefined, limit: number, of: AccountId = acme) {
   const place = after === undefined ? {} : { after: JSON.stringify(after) };
   const query = { ...place, limit };
-  const command = accountCalls['account.export'].command({ account: of, id: '', query, value: '', secret: () => '' });
+  const made = { value: '', secret: () => '', newID: () => '' };
+  const command = accountCalls['account.export'].command({ account: of, id: '', query, ...made });
   const { changes } = command;
   if (changes === undefined) return (await server.ok(command)) as unknown as ExportedPage;
   const client = server.client();

@@ -36,15 +36,22 @@ export function fakeScriptPool({
   before,
   outcome,
   checkCpuMs = 0,
-}: FakePoolOptions = {}): ScriptPool & { readonly runs: ScriptRun[] } {
+}: FakePoolOptions = {}): ScriptPool & { readonly runs: ScriptRun[]; readonly bundles: number[] } {
   const runs: ScriptRun[] = [];
+  const bundles: number[] = [];
+  const one = async (run: ScriptRun): Promise<ScriptOutcome> => {
+    runs.push(run);
+    await before?.(run);
+    return outcome?.(run) ?? runNatively(run);
+  };
   return {
     runs,
+    /** How many runs each had. */
+    bundles,
     check: (source) => Promise.resolve({ fault: compile(source).fault, cpuMs: checkCpuMs, killed: false }),
-    async run(run) {
-      runs.push(run);
-      await before?.(run);
-      return outcome?.(run) ?? runNatively(run);
+    run(bundle) {
+      bundles.push(bundle.length);
+      return Promise.all(bundle.map(one));
     },
     close: () => Promise.resolve(),
   };

@@ -226,6 +226,8 @@ function restCall(db: string, batch: Batch): HttpCall {
       return changeCall(db, batch.queueChange!);
     case 'task.create':
       return { method: 'POST', target: `${db}/task/${batch.tasks![0]!.key}`, body: taskMembers(batch.tasks![0]!) };
+    case 'task.make':
+      return { method: 'POST', target: `${db}/task`, body: taskMembers(batch.tasks![0]!) };
     case 'task.cancel': {
       const { key: id, version } = batch.taskCancel![0]!;
       return { method: 'DELETE', target: `${db}/task/${id}${query({ ver: version })}` };

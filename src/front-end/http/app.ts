@@ -12,6 +12,7 @@
  *     data-route.ts, exchange.ts, event-stream.ts    a data call, one request and its reply, a stream
  */
 import { fastify, LogController, type FastifyInstance, type FastifyServerFactory } from 'fastify';
+import { failure } from '../../protocol/errors.ts';
 import { Quotas } from '../../protocol/quotas.ts';
 import type { Dispatcher } from '../../router/dispatcher.ts';
 import { newWebhookSecret } from '../../shared/new-secret.ts';
@@ -20,6 +21,7 @@ import { processMs, readClock, threadMicros, startTimer } from '../../shared/clo
 import { SharedCount } from '../../shared/shared-count.ts';
 import { dataRouteDefiner } from './data-route.ts';
 import type { Config } from '../config-schema.ts';
+import { cameByAdminAddress } from '../listen.ts';
 import type { RouteContext, FrontEndLog, Lifecycle } from './route-context.ts';
 import { AccountCounts } from '../../router/account-counts.ts';
 import { SharedTaskCounts } from '../shared-task-counts.ts';
@@ -139,6 +141,7 @@ export function buildApp(
   app.removeAllContentTypeParsers();
   const paths = pathsOf(app);
   answerFailures(app, context, paths);
+  if (options.config.listen.some(({ admin }) => admin === true)) adminElsewhere(app, context);
 
   app.addHook('onClose', async () => context.largeBodies?.close());
   app.addHook('onClose', async () => context.scripts?.close());
@@ -177,6 +180,19 @@ export function buildApp(
   openApiRoutes(app, context, paths);
   return app;
 }
+
+const ofAdmin = /^\/(ui|admin|metrics)(\/|$)/;
+
+/** Refuses what is served at `admin.listen` only, by the route: a path can be written in many ways. */
+function adminElsewhere(app: FastifyInstance, context: RouteContext): void {
+  app.addHook('onRequest', (request, reply, next) => {
+    const { url = '' } = request.routeOptions;
+    if (!ofAdmin.test(url) || cameByAdminAddress(request.socket)) return next();
+    new HttpExchange(context, 'admin', reply.raw).refuse(atAdminAddress);
+  });
+}
+
+const atAdminAddress = failure('not_found', 'The admin page, /admin and /metrics are served at admin.listen only');
 
 /** Makes what the doors of one front end share. */
 export function frontEndContext(options: AppOptions): RouteContext {

@@ -99,20 +99,36 @@ function knownFailure(error: RequestError): Failure | undefined {
   }
 }
 
-/** Names the methods that the path takes; for an unknown path, all paths. */
+/** Names the methods that the path takes; for an unknown path, those that begin as it does. */
 function noSuchCall({ url, method }: FastifyRequest, paths: readonly Path[]): Failure {
   const path = url.split('?', 1)[0] ?? '';
   const shownPath = path.slice(0, 200);
   const known = paths.find(({ matches }) => matches.test(path));
   if (known === undefined) {
-    const all = paths.map(({ pattern }) => pattern).join(', ');
-    return failure('not_found', `There is no ${shownPath}; there are ${all}`);
+    return failure('not_found', `There is no ${shownPath}; there are ${alike(path, paths).join(', ')}`);
   }
   const { pattern, methods } = known;
   const below = paths.find((other) => other.pattern === `${pattern}/:id` && other.methods.includes(method));
   const hint = below === undefined ? howToSend(methods) : `; the id is missing: ${below.pattern} takes ${method}`;
   const message = `There is no ${method} ${shownPath}; ${pattern} takes ${methods.join(', ')}${hint}`;
   return failure('method_not_allowed', message, { Allow: methods.join(', ') });
+}
+
+/** Patterns with the same first part; if there are none, the shortest one of each first part. */
+function alike(path: string, paths: readonly Path[]): readonly string[] {
+  const patterns = paths.map(({ pattern }) => pattern).filter((pattern) => !pattern.startsWith('/ui/'));
+  const same = patterns.filter((pattern) => firstPart(pattern) === firstPart(path));
+  if (same.length > 0) return same;
+  const shortest = new Map<string, string>();
+  for (const pattern of patterns) {
+    const known = shortest.get(firstPart(pattern));
+    if (known === undefined || pattern.length < known.length) shortest.set(firstPart(pattern), pattern);
+  }
+  return [...shortest.values()];
+}
+
+function firstPart(path: string): string {
+  return path.split('/', 2)[1] ?? '';
 }
 
 function howToSend(methods: readonly string[]): string {

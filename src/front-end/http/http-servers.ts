@@ -12,7 +12,7 @@ import { assert } from '../../shared/assert.ts';
 import { systemAfter } from '../../shared/clock.ts';
 import { tcpKeepAliveMs } from '../../shared/limits.ts';
 import type { Config } from '../config-schema.ts';
-import { beginToListen, portOf, urlOf, type Listen, type TcpListen, type UnixListen } from '../listen.ts';
+import { beginToListen, portOf, servesAdmin, urlOf, type Listen, type TcpListen, type UnixListen } from '../listen.ts';
 import type { TlsFiles } from '../tls-schema.ts';
 import { tlsOptions, useCertificate } from '../tls-server.ts';
 import type { Cors } from './cors.ts';
@@ -98,6 +98,7 @@ export class HttpServers {
         this.#all.splice(this.#all.indexOf(server), 1);
         continue;
       }
+      if (where.admin) servesAdmin(server);
       this.onListening(server);
       first ??= server;
     }

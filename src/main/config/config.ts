@@ -9,15 +9,16 @@ import { parseArgs } from 'node:util';
 import { accountShare, accountShares, limitRelations, type Limits } from '../../shared/limits.ts';
 import { flawOfAllowed } from '../../shared/target-policy.ts';
 import { backupOf, checkBackup } from './backup.ts';
+import { readClusterConfig } from './cluster.ts';
 import { ConfigFileReader } from './config-file.ts';
 import { configDefaults, type Config, type ConfigFile } from '../../front-end/config-schema.ts';
-import type { Listen } from '../../front-end/listen.ts';
+import { listenText, type Listen } from '../../front-end/listen.ts';
 import { wallMs } from '../../shared/clock.ts';
 import { readSecretFile } from '../../shared/secret-file.ts';
 import { ActivatedSockets } from './activated-sockets.ts';
 import { scriptThreads } from '../../front-end/script-settings.ts';
 import { environmentOverrides, splitList, unknownSettings } from './environment.ts';
-import { isReachable, listenForms, parseListen } from './listen-address.ts';
+import { isAmong, isReachable, listenForms, parseListen } from './listen-address.ts';
 import { readTls, type FileReaders, type TlsSettings } from './tls-files.ts';
 import { readMachines } from './machines.ts';
 import { readTokens } from './tokens.ts';
@@ -90,12 +91,12 @@ export function loadConfig(sources: ConfigSources): Config {
   const activated = new ActivatedSockets(env, pid);
   const hasTokens = (content.tokens ?? []).length > 0 || merged.tokens_file !== '';
   const resp = respOf(merged.resp, { activated, hasTokens, readFile, readSecret, now }, file);
+  const context = { activated, hasTokens, file };
+  const admin = merged.admin.listen && listenAt(merged.admin.listen, file.place(['admin', 'listen']), context);
   const listenName = flags.listen === undefined ? file.place(['listen']) : '--listen';
-  const listen = listenOf(flags.listen === undefined ? merged.listen : splitList(flags.listen), listenName, {
-    activated,
-    hasTokens,
-    file,
-  });
+  const listen = listenOf(flags.listen === undefined ? merged.listen : splitList(flags.listen), listenName, context);
+  if (admin && isAmong(admin, listen))
+    file.problemAt(['admin', 'listen'], `${listenText(admin)} is in listen, too; expected another address`);
   const tokens = readTokens({ tokens: content.tokens ?? [], tokensFile: merged.tokens_file, readSecret }, file);
   if (hasTokens && tokens.length === 0 && file.problems.length === 0)
     file.problemAt(['tokens_file'], `${merged.tokens_file} has no tokens; expected at least one`);
@@ -114,6 +115,7 @@ export function loadConfig(sources: ConfigSources): Config {
   checkAccounts(merged, file);
   checkBackup(merged.backup, file);
   const machines = readMachines(content.machines, file);
+  const cluster = readClusterConfig(content, file);
   if (file.problems.length > 0) throw new ConfigError(file.problems);
   const { ui, metrics, limits, accounts, journal, backup, tasks, log } = merged;
   const scripts = { ...merged.scripts, threads: scriptThreads(merged.scripts.threads, cores) };
@@ -122,7 +124,7 @@ export function loadConfig(sources: ConfigSources): Config {
   const http = { ...merged.http, threads, tls: httpTls, socket_mode: Number.parseInt(merged.http.socket_mode, 8) };
   const data_dir = flags['data-dir'] ?? merged.data_dir;
   return {
-    listen,
+    listen: admin ? [...listen, { ...admin, admin: true }] : listen,
     ui,
     metrics,
     data_dir,
@@ -137,6 +139,7 @@ export function loadConfig(sources: ConfigSources): Config {
     journal,
     backup,
     machines,
+    cluster,
     log,
   };
 }
@@ -200,8 +203,9 @@ function parseFlags(argv: readonly string[]): { config?: string; listen?: string
 }
 
 type Auto = number | 'auto';
-type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp' | 'scripts' | 'machines'> & {
+type Merged = Omit<Config, 'listen' | 'tokens' | 'shards' | 'http' | 'resp' | 'scripts' | 'machines' | 'cluster'> & {
   readonly listen: string | readonly string[];
+  readonly admin: { readonly listen: string };
   readonly tokens_file: string;
   readonly shards: Auto;
   readonly http: Omit<Config['http'], 'threads' | 'tls' | 'socket_mode'> & {
@@ -217,6 +221,7 @@ function merge(file: ConfigFile): Merged {
   return {
     listen: file.listen ?? configDefaults.listen,
     ui: file.ui ?? configDefaults.ui,
+    admin: { ...configDefaults.admin, ...file.admin },
     metrics: { ...configDefaults.metrics, ...file.metrics },
     data_dir: file.data_dir ?? configDefaults.data_dir,
     shards: file.shards ?? configDefaults.shards,

@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { isLoopback } from '../../shared/loopback.ts';
 import type { Config } from '../../front-end/config-schema.ts';
-import type { Listen } from '../../front-end/listen.ts';
+import { listenText, type Listen } from '../../front-end/listen.ts';
 import type { ActivatedSockets } from './activated-sockets.ts';
 
 /** What an address may be, for messages. */
@@ -41,4 +41,9 @@ export function isReadByOthers({ listen, http }: Pick<Config, 'listen' | 'http'>
 /** Returns whether other machines can connect for all that is known. Where systemd listens is seen only then. */
 export function isReachable(listen: Listen): boolean {
   return listen.kind === 'tcp' && !isLoopback(listen.host);
+}
+
+/** Returns whether two servers would listen at one address, and share its connections out. */
+export function isAmong(place: Listen, others: readonly Listen[]): boolean {
+  return (place.kind !== 'tcp' || place.port !== 0) && others.some((one) => listenText(one) === listenText(place));
 }

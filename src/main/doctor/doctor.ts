@@ -44,7 +44,7 @@ export async function diagnose(sources: ConfigSources, asked: Machine = thisMach
   rows.push(row('config', 'ok', `${config.shards} shards, ${config.http.threads} front ends`));
   rows.push(...tokens(config), ...certificates(config), ...(await directory(config, asked)));
   rows.push(...(await ports(config, asked)), await backup(config, asked), await unit(asked));
-  rows.push(files(config), memory(config), await clock(asked));
+  rows.push(files(config), backlog(asked.backlogMax()), memory(config), await clock(asked));
   return rows;
 }
 
@@ -107,7 +107,11 @@ async function directory({ data_dir, journal, shards }: Config, asked: Machine):
   else if (!isMine) rows.push(row('data directory', 'fail', `${data_dir} belongs to another user: chown it`));
   else if ((mode & 0o077) !== 0)
     rows.push(row('data directory', 'warn', `${data_dir} has mode ${mode.toString(8)}: chmod 700 it`));
-  else rows.push(row('data directory', 'ok', data_dir));
+  else {
+    const user = asked.userOf(data_dir);
+    const who = user === undefined ? '' : `, in use by ${user}: fine if that is this server`;
+    rows.push(row('data directory', 'ok', `${data_dir}${who}`));
+  }
 
   const badly = unfit[fileSystem] ?? risky[fileSystem];
   const verdict = unfit[fileSystem] !== undefined ? 'fail' : badly === undefined ? 'ok' : 'warn';
@@ -127,6 +131,15 @@ async function directory({ data_dir, journal, shards }: Config, asked: Machine):
     rows.push(row('sync', 'warn', `${figures}: no disk is so fast; does it write at all (barriers, cache mode)?`));
   else rows.push(row('sync', 'ok', figures));
   return rows;
+}
+
+/** As many wait in the kernel while a server restarts. */
+const backlogWanted = 4096;
+
+function backlog(most: number | undefined): DoctorRow {
+  return most === undefined || most >= backlogWanted
+    ? row('backlog', 'ok', `${most ?? 'any number of'} connections may wait to be accepted`)
+    : row('backlog', 'warn', `only ${most} connections may wait: sysctl -w net.core.somaxconn=${backlogWanted}`);
 }
 
 export function files(config: Config, most = openFilesMax()): DoctorRow {

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { DataDirectoryInUse, lockDataDirectoryToRead } from '../data-directory/data-directory-lock.ts';
 
 export interface DirectoryFound {
   readonly exists: boolean;
@@ -86,6 +87,25 @@ export async function clockIsSynced(): Promise<boolean | undefined> {
     return stdout.trim() === 'yes';
   } catch {
     return undefined;
+  }
+}
+
+/** How many connections wait to be accepted at most; undefined where the kernel does not tell. */
+export function backlogMax(): number | undefined {
+  try {
+    return Number(fs.readFileSync('/proc/sys/net/core/somaxconn', 'latin1'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** @returns `pid 17`, the server that uses the directory; undefined: none does */
+export function userOf(directory: string): string | undefined {
+  try {
+    lockDataDirectoryToRead(directory).release();
+    return undefined;
+  } catch (error) {
+    return error instanceof DataDirectoryInUse ? (/pid \d+/.exec(error.message)?.[0] ?? 'another server') : undefined;
   }
 }
 

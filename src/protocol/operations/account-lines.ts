@@ -5,6 +5,7 @@
  */
 import { Type } from 'typebox';
 import { messageErrorBytesMax, priorityMax, type Limits } from '../../shared/limits.ts';
+import { cronLinesMax } from '../../shared/task-limits.ts';
 import { CountingLines, lineName } from '../../shared/export-lines.ts';
 import { refuse, refuseField } from '../refusal.ts';
 import {
@@ -16,11 +17,21 @@ import {
   type LoadedMemory,
   type MemoryLine,
 } from './account-memories.ts';
+import { readTaskLine, taskKinds, taskLineMembers, type LoadedTask, type TaskLine } from './account-tasks.ts';
 import { anyJson, closed, jsonText, listField, readInteger, readKey, readPrefix, yesOrNo } from './fields.ts';
 import { readStoredScript, type StoredScript } from './script.ts';
 import { completePolicy, queuePolicySchema, type QueuePolicy } from './queue-policy.ts';
 
-const lineKinds = ['kv', 'counter', 'sequence', 'queue', 'message', 'script', ...memoryKinds] as const;
+export const lineKinds = [
+  'kv',
+  'counter',
+  'sequence',
+  'queue',
+  'message',
+  'script',
+  ...memoryKinds,
+  ...taskKinds,
+] as const;
 const text = Type.String({ expected: 'a string' });
 
 const errorText = Type.String({
@@ -45,6 +56,7 @@ export const exportLine = Type.Object(
     Policy: Type.Optional(queuePolicySchema),
     Paused: Type.Optional(yesOrNo),
     Generation: Type.Optional(countField),
+    Deletions: Type.Optional(countField),
     ID: Type.Optional(text),
     Data: Type.Optional(anyJson),
     Group: Type.Optional(text),
@@ -54,7 +66,9 @@ export const exportLine = Type.Object(
     AtMs: Type.Optional(momentField),
     DueMs: Type.Optional(momentField),
     Dead: Type.Optional(deadPart),
+    DedupID: Type.Optional(text),
     ...memoryMembers,
+    ...taskLineMembers,
   },
   { ...closed, expected: 'a line of an export: {"Kind"} with the members of its kind' },
 );
@@ -81,6 +95,7 @@ export type LoadOperation = { readonly key: string } & (
   | { readonly kind: 'queue'; readonly policy: QueuePolicy; readonly paused: boolean }
   | LoadedMessage
   | LoadedMemory
+  | LoadedTask
   /** A message that is deleted, though this import has not put it. */
   | { readonly kind: 'gone' }
 );
@@ -95,6 +110,8 @@ export interface LoadedMessage {
   readonly due: number;
   /** 0: never. */
   readonly until: number;
+  /** It counts while the message is in the queue. */
+  readonly dedup?: string;
   readonly dead?: { readonly attempts: number; readonly at: number; readonly error?: string };
 }
 
@@ -104,6 +121,8 @@ export function readLines({ Lines }: ImportBody, limits: Limits): LoadOperation[
     const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;
     return refuse('too_large', `Lines: ${Lines.length} lines; expected at most ${most}`);
   }
+  if (Lines.filter(({ Task }) => Task?.Cron !== undefined).length > cronLinesMax)
+    return refuse('too_large', `Lines: expected at most ${cronLinesMax} tasks with Cron in one body, got more`);
   const counting = new CountingLines();
   Lines.forEach((line, i) => counting.show(line, i));
   // What an earlier line of this body puts, a later one may delete.
@@ -116,11 +135,12 @@ export function readLines({ Lines }: ImportBody, limits: Limits): LoadOperation[
 }
 
 function readLine(line: ExportLine, path: string, limits: Limits): LoadOperation {
-  return isMemory(line) ? readMemory(line, path, limits) : readThing(line as ThingLine, path, limits);
+  if (isOf(line, memoryKinds)) return readMemory(line as MemoryLine, path, limits);
+  return isOf(line, taskKinds) ? readTaskLine(line as TaskLine, path) : readThing(line as ThingLine, path, limits);
 }
 
-type MemoryKind = MemoryLine['Kind'];
-type ThingLine = ExportLine & { readonly Kind: Exclude<ExportLine['Kind'], MemoryKind> };
+type OtherKind = MemoryLine['Kind'] | TaskLine['Kind'];
+type ThingLine = ExportLine & { readonly Kind: Exclude<ExportLine['Kind'], OtherKind> };
 
 function readThing(line: ThingLine, path: string, limits: Limits): LoadOperation {
   const { Kind } = line;
@@ -134,7 +154,7 @@ function readThing(line: ThingLine, path: string, limits: Limits): LoadOperation
   if (Kind === 'message') {
     const key = readKey(need('Queue', line.Queue), `${path}.Queue`);
     if (line.Deleted === true) return { kind: 'gone', key };
-    const { Group, Priority = 0, AtMs = 0, DueMs = 0, TillMs = 0, Dead } = line;
+    const { Group, Priority = 0, AtMs = 0, DueMs = 0, TillMs = 0, Dead, DedupID } = line;
     if (Priority > 0 && Group !== undefined) return refuseField(`${path}.Priority`, 'given together with Group');
     return {
       kind: Kind,
@@ -145,6 +165,7 @@ function readThing(line: ThingLine, path: string, limits: Limits): LoadOperation
       at: AtMs,
       due: DueMs,
       until: TillMs,
+      ...(DedupID !== undefined && { dedup: readKey(DedupID, `${path}.DedupID`) }),
       ...(Dead !== undefined && { dead: readDead(Dead) }),
     };
   }
@@ -169,8 +190,8 @@ function readThing(line: ThingLine, path: string, limits: Limits): LoadOperation
   return { kind: Kind, key, value: Math.max(0, number) };
 }
 
-function isMemory(line: ExportLine): line is ExportLine & MemoryLine {
-  return (memoryKinds as readonly string[]).includes(line.Kind);
+function isOf({ Kind }: ExportLine, these: readonly string[]): boolean {
+  return these.includes(Kind);
 }
 
 function isCount(value: unknown): value is number {

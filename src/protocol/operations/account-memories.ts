@@ -6,6 +6,7 @@
  *   id      `Stored`: the reply, as shard-worker/core/batch/stored-reply.ts has it; `TillMs`
  *   lock    `Ended`: its last leases, newest first; `Held`: the lease that goes on where the export was made, which is
  *           over wherever it is imported, so that nobody holds a lock in two places
+ *   dedup   of a queue: `Key` is a DedupID that has counted, until `TillMs`; `Deletions` of the queue so far
  */
 import { Type } from 'typebox';
 import {
@@ -42,7 +43,7 @@ const ended = Type.Object(
   { ...closed, expected: '{"Lock","Why","AtMs"}' },
 );
 
-export const memoryKinds = ['limit', 'id', 'lock'] as const;
+export const memoryKinds = ['limit', 'id', 'lock', 'dedup'] as const;
 export const memoryMembers = {
   TakenMicros: Type.Optional(countField),
   Stored: Type.Optional(listField(anyJson, 'a list', 6)),
@@ -53,6 +54,7 @@ export const memoryMembers = {
 export interface MemoryLine {
   readonly Kind: (typeof memoryKinds)[number];
   readonly Key?: string;
+  readonly Queue?: string;
   readonly TillMs?: number;
   readonly Deleted?: boolean;
   readonly AtMs?: number;
@@ -87,6 +89,8 @@ export type LoadedMemory =
       /** 0: from now on as long as any. */
       readonly till: number;
     }
+  /** `key` is the queue. */
+  | { readonly kind: 'dedup'; readonly dedup: string; readonly till: number }
   /** It was forgotten during the export. Here nothing is: what an account remembers of its own stays. */
   | { readonly kind: 'forgotten' };
 
@@ -101,6 +105,10 @@ export function readMemory(line: MemoryLine, path: string, limits: Limits): Load
   const key = readKey(need('Key', line.Key), `${path}.Key`);
   if (Deleted === true) return { kind: 'forgotten', key };
   switch (Kind) {
+    case 'dedup': {
+      const queue = readKey(need('Queue', line.Queue), `${path}.Queue`);
+      return { kind: Kind, key: queue, dedup: key, till: need('TillMs', line.TillMs) };
+    }
     case 'limit': {
       const takenMicros = need('TakenMicros', line.TakenMicros);
       const at = need('AtMs', line.AtMs);

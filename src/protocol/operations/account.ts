@@ -5,7 +5,7 @@ import { refuse, refuseField } from '../refusal.ts';
 import type { LoadOperation } from './account-lines.ts';
 import { call, integerParameter, keyParameter, requiredParameter } from './call.ts';
 import type { CommandSpec, PageRequest } from './command.ts';
-import { listSection, singleSection } from './section.ts';
+import { listSection, singleSection, type NeededScope } from './section.ts';
 
 /** Deletes all that the account has. The commit marks the account; sweeps follow (core/deletion.ts). */
 export type WipeOperation = Readonly<Record<string, never>>;
@@ -31,14 +31,38 @@ export const loadSection = listSection<LoadOperation, 'loaded' | 'ended' | 'unma
   body: 'Lines',
   schema: {},
   key: ({ key }) => key,
-  effect: (operation) =>
-    operation.kind === 'gone' || operation.kind === 'forgotten' || isDeletion(operation) ? 'free' : 'write',
-  scope: () => 'admin',
+  effect: (operation) => (isDeletion(operation) ? 'free' : 'write'),
+  scope: scopesOfLine,
   read: () => undefined,
 });
 
 function isDeletion(operation: LoadOperation): boolean {
-  return (operation.kind === 'kv' || operation.kind === 'counter') && operation.value === undefined;
+  switch (operation.kind) {
+    case 'gone':
+    case 'forgotten':
+      return true;
+    case 'kv':
+    case 'counter':
+      return operation.value === undefined;
+    case 'script':
+      return operation.script === undefined;
+    case 'task':
+      return operation.task === undefined;
+    case 'flow':
+      return operation.flow === undefined;
+    case 'secret':
+      return operation.secret === undefined;
+    default:
+      return false;
+  }
+}
+
+/** What runs code or sends requests needs what it takes to have it done. */
+function scopesOfLine(operation: LoadOperation): readonly NeededScope[] {
+  if (operation.kind === 'script') return ['admin', 'script'];
+  const target = operation.kind === 'task' ? operation.task?.definition.target.kind : undefined;
+  if (target === 'http') return ['admin', 'task'];
+  return target === 'script' ? ['admin', 'script'] : ['admin'];
 }
 
 /**
@@ -89,7 +113,7 @@ function readCursor(text: string): Pick<AccountExport, 'after' | 'first' | 'chan
 
 /** The place of a kind, and a key of the store, which may be a part of a queue. Anybody can make a cursor. */
 function isPlace(text: string): boolean {
-  return /^[0-7]/.test(text) && text.isWellFormed() && Buffer.byteLength(text) <= placeBytesMax;
+  return /^[0-9a-z]/.test(text) && text.isWellFormed() && Buffer.byteLength(text) <= placeBytesMax;
 }
 
 function exportOf(account: AccountId, after: string | undefined, limit: number): AccountExport {

@@ -80,6 +80,13 @@ export const adminCalls = {
     scope: 'admin',
     query: {},
   }),
+  'admin.scripts': adminCall({
+    method: 'GET',
+    path: '/admin/scripts/:acc',
+    summary: 'See how often scripts of an account were called, and how they failed',
+    scope: 'admin',
+    query: {},
+  }),
   'admin.watchers': adminCall({
     method: 'GET',
     path: '/admin/watchers',

@@ -48,6 +48,8 @@ export interface GivenToCall<Parameters extends QueryParameters> {
   readonly value: string;
   /** Makes a secret. */
   readonly secret: () => string;
+  /** Makes an ID, the same for each request under one idempotency id. */
+  readonly newID: () => string;
 }
 
 export interface CallSpec<Parameters extends QueryParameters, Made> {

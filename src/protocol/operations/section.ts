@@ -34,7 +34,8 @@ interface SectionOf<Operation, Members> {
   /** Its keys are all below this prefix, on all shards; `key` is not asked for. Such an operation stands alone. */
   readonly prefix?: (operation: Operation) => string;
   readonly effect: (operation: Operation) => SpaceEffect;
-  readonly scope: (operation: Operation) => NeededScope;
+  /** The scope that its token needs, or all of these. */
+  readonly scope: (operation: Operation) => NeededScope | readonly NeededScope[];
   /** Reads the section from a body that fits the schema. @throws Refusal */
   readonly read: (body: never, context: BodyContext) => Members | undefined;
 }

@@ -113,17 +113,40 @@ export const taskSchema = Type.Object(taskMembers, {
 });
 type GivenTask = Type.Static<typeof taskSchema>;
 
+const { At: _at, Delay: _delay, Replace: _replace, Version: _version, ...definitionMembers } = taskMembers;
+/** What stays of it once it has been made. */
+export const definitionSchema = Type.Object(definitionMembers, {
+  ...closed,
+  expected: 'what a task is to do: {"URL"}, {"Queue","Data"} or {"Script","Args"}',
+});
+type GivenDefinition = Type.Static<typeof definitionSchema>;
+
 /** Reads a task but for its ID. @param root the path of its members, for messages @throws Refusal */
 export function readTask(task: GivenTask, root: string, context: BodyContext): Omit<TaskOperation, 'key'> {
-  const { At, Delay, Cron, Every, Retry = {}, Misfire, MaxLate, Until, Replace = false, Version } = task;
+  const { At, Delay, Cron, Every, Replace = false, Version } = task;
   onlyOne(task, ['At', 'Delay', 'Cron', 'Every'], root);
+  if (Version !== undefined && !Replace)
+    refuseField(`${root}Version`, 'only with "Replace":true, which it conditions; expected it absent');
+  const definition = readDefinition(task, root);
+  return {
+    definition,
+    ...(At !== undefined && { atMs: atOf(At, `${root}At`, context) }),
+    ...(At === undefined && Every === undefined && Cron === undefined && { delayMs: secondsToMs(Delay ?? 0) }),
+    ...(Cron !== undefined && { atMs: firstOf(definition, root, context) }),
+    replace: Replace,
+    ...(Version !== undefined && { version: Version }),
+  };
+}
+
+/** Reads what a task is to do. Whether its pattern has an instant is not looked at. @throws Refusal */
+export function readDefinition(task: GivenDefinition, root: string): TaskDefinition {
+  const { Retry = {}, Misfire, MaxLate, Until } = task;
+  onlyOne(task, ['Cron', 'Every'], root);
   const schedule = scheduleOf(task, root);
   if (schedule === undefined) {
     for (const name of ['Misfire', 'Until', 'Overlap'] as const)
       if (task[name] !== undefined) refuseField(`${root}${name}`, 'only with Cron or Every; expected it absent');
   }
-  if (Version !== undefined && !Replace)
-    refuseField(`${root}Version`, 'only with "Replace":true, which it conditions; expected it absent');
   const retry = {
     max: Retry.Max ?? defaultRetry.max,
     minMs: Retry.Min === undefined ? defaultRetry.minMs : secondsToMs(Retry.Min),
@@ -132,7 +155,7 @@ export function readTask(task: GivenTask, root: string, context: BodyContext): O
   };
   if (retry.minMs > retry.maxMs)
     refuseField(`${root}Retry.Min`, `expected at most MaxDelay, ${retry.maxMs / 1000} s, got ${retry.minMs / 1000} s`);
-  const definition: TaskDefinition = {
+  return {
     target: targetOf(task, root),
     ...(schedule !== undefined && { schedule }),
     retry,
@@ -142,14 +165,6 @@ export function readTask(task: GivenTask, root: string, context: BodyContext): O
     ...(Until !== undefined && { untilMs: Math.round(Until * 1000) }),
     ...(task.FlowKey !== undefined && { flow: readFlowKey(task.FlowKey, `${root}FlowKey`) }),
     ...(task.ResultQueue !== undefined && { resultQueue: readKey(task.ResultQueue, `${root}ResultQueue`) }),
-  };
-  return {
-    definition,
-    ...(At !== undefined && { atMs: atOf(At, `${root}At`, context) }),
-    ...(At === undefined && Every === undefined && Cron === undefined && { delayMs: secondsToMs(Delay ?? 0) }),
-    ...(Cron !== undefined && { atMs: firstOf(definition, root, context) }),
-    replace: Replace,
-    ...(Version !== undefined && { version: Version }),
   };
 }
 
@@ -164,7 +179,7 @@ function atOf(seconds: number, path: string, { clock }: BodyContext): number {
   return ms;
 }
 
-function scheduleOf({ Cron, TZ, Every }: GivenTask, root: string): TaskSchedule | undefined {
+function scheduleOf({ Cron, TZ, Every }: GivenDefinition, root: string): TaskSchedule | undefined {
   if (TZ !== undefined && Cron === undefined) refuseField(`${root}TZ`, 'only with Cron; expected it absent');
   if (Every !== undefined) return { everyMs: secondsToMs(Every) };
   if (Cron === undefined) return undefined;
@@ -200,7 +215,7 @@ const membersOfTarget = {
 
 const targets = ['URL', 'Queue', 'Script'] as const;
 
-function targetOf(task: GivenTask, root: string): TaskTarget {
+function targetOf(task: GivenDefinition, root: string): TaskTarget {
   onlyOne(task, targets, root);
   if (targets.every((name) => task[name] === undefined))
     return refuseField(`${root}Queue`, 'missing; expected the queue that gets Data as a message, URL, or Script');
@@ -221,13 +236,13 @@ function targetOf(task: GivenTask, root: string): TaskTarget {
   };
 }
 
-function scriptTargetOf({ Script, Args = null }: GivenTask, root: string): TaskTarget {
+function scriptTargetOf({ Script, Args = null }: GivenDefinition, root: string): TaskTarget {
   return { kind: 'script', script: readKey(Script!, `${root}Script`), args: jsonText(Args, `${root}Args`, bodyLimit) };
 }
 
 const bodyLimit = { bytes: taskBodyBytesMax, name: 'the limit of a task' };
 
-function httpTargetOf({ URL: url, Method, Headers = {}, Body, Deadline }: GivenTask, root: string): HttpTarget {
+function httpTargetOf({ URL: url, Method, Headers = {}, Body, Deadline }: GivenDefinition, root: string): HttpTarget {
   const method = Method ?? 'POST';
   if (method === 'GET' && Body !== undefined) refuseField(`${root}Body`, 'not with the method GET; expected it absent');
   return {

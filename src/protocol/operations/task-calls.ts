@@ -105,6 +105,17 @@ export const taskCalls = {
       return { kind: 'batch', account, format: 'task.create', tasks: [task] } as const;
     },
   }),
+  'task.make': call({
+    method: 'POST',
+    path: 'task',
+    summary: 'Have something done at a time, under an ID that the server makes',
+    query: {},
+    body: 'task',
+    command: ({ account, value, newID }) => {
+      const task = { key: newID(), ...(JSON.parse(value) as Omit<TaskOperation, 'key'>) };
+      return { kind: 'batch', account, format: 'task.make', tasks: [task] } as const;
+    },
+  }),
   'task.cancel': call({
     method: 'DELETE',
     path: 'task/*',

@@ -122,6 +122,21 @@ export const adminReplies: Readonly<Record<AdminCallName, Type.TObject>> = {
     ...nowPart,
     ...revPart,
   }),
+  'admin.scripts': Type.Object({
+    Scripts: listMember(
+      Type.Object({
+        Script: textMember('Its name.'),
+        Calls: countMember('Since the start of the server.'),
+        Refused: countMember('Calls that it refused.'),
+        Failed: countMember('Calls in which it threw, or took too long.'),
+        CPUMs: Type.Number({ description: 'CPU time of all its runs.' }),
+        LastError: optionalMember(textMember('Of the last call that failed.')),
+        LastErrorMs: optionalMember(countMember('When.')),
+      }),
+      'Those called last.',
+    ),
+    ...nowPart,
+  }),
   'admin.watchers': Type.Object({
     Watchers: listMember(
       Type.Object({

@@ -88,6 +88,11 @@ function countsOf(names: object, description: string): Type.TObject {
   const members = Object.fromEntries(Object.keys(names).map((name) => [name, Type.Integer({ minimum: 0 })]));
   return Type.Object(members, { description });
 }
+const madeTask = {
+  reply: Type.Object({ ...taskPart, ...versionPart, ...nextPart, ...revPart }),
+  failures: ['target_forbidden'],
+} as const satisfies CallReply;
+
 export const callReplies: Readonly<Record<CallName, CallReply>> = {
   'account.delete': { reply: Type.Object({ Entries: countMember('Entries that are being deleted.'), ...revPart }) },
   'account.export': {
@@ -103,10 +108,10 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
     reply: Type.Object({
       Loaded: countMember('Lines that were put.'),
       Ended: countMember('Lines whose time was over.'),
-      Unmatched: countMember('Deleted messages that no line before puts.'),
+      Unmatched: countMember('Deleted messages that no line before puts, and runs of tasks that are not there.'),
       ...revPart,
     }),
-    failures: ['too_large'],
+    failures: ['too_large', 'target_forbidden'],
   },
   'kv.list': {
     reply: Type.Object({
@@ -219,10 +224,8 @@ export const callReplies: Readonly<Record<CallName, CallReply>> = {
   },
   'secret.get': { reply: Type.Object({ ...secretPart, ...revPart }) },
   'secret.rotate': { reply: Type.Object({ ...secretPart, ...revPart }) },
-  'task.create': {
-    reply: Type.Object({ ...taskPart, ...versionPart, ...nextPart, ...revPart }),
-    failures: ['target_forbidden'],
-  },
+  'task.create': madeTask,
+  'task.make': madeTask,
   'task.cancel': { reply: Type.Object({ ...taskPart, ...versionPart, ...revPart }) },
   'task.run': { reply: Type.Object({ ...changedTask, ...revPart }), failures: ['not_found'] },
   'task.pause': { reply: Type.Object({ ...changedTask, ...revPart }), failures: ['not_found'] },

@@ -8,22 +8,63 @@
  *     '!…'         a mistake of the script: thrown here as a TypeError, which the script may catch
  *     other text   JSON
  *   host does not return at all when the run ends: for a key that must be read first, by `fail`, over a limit
+ *
+ * To leave the machine costs more than most of what a script does, so what needs no answer waits in `noted` until
+ * something does, or the run ends: writes that nothing can be wrong with, and which of the entries that came with the
+ * run have been looked at. The host hears all of it in the order in which it happened (host-text.ts has the form).
  */
+import { keyBytesMax } from '../../shared/limits.ts';
+
 export const preludeName = '<tx>';
 
-export const prelude = `(host) => {
+export const prelude = `(hear) => {
   'use strict';
   const { parse, stringify } = JSON;
-  const { apply, getPrototypeOf } = Reflect;
+  const { apply, getPrototypeOf, setPrototypeOf } = Reflect;
   const { isArray } = Array;
-  const { isFinite } = Number;
+  const { isFinite, isSafeInteger } = Number;
   const { imul } = Math;
   const { then } = Promise.prototype;
-  const { includes, slice } = String.prototype;
+  const { includes, isWellFormed, slice } = String.prototype;
   const TypeErrorOf = TypeError, PromiseOf = Promise, ErrorOf = Error, text = String;
   const unlike = [Map, Set, WeakMap, WeakSet, Promise, RegExp, ArrayBuffer, DataView, getPrototypeOf(Uint8Array), Error];
   const undefinedText = undefined;
-  let entry, random;
+  let entry, generated, seedOfRun, nowOfRun, entries = {}, noted = '', notes = 0;
+
+  const host = (name, a, b = '', c = '') => {
+    const heard = noted + name + '\\0' + b + '\\0' + c + '\\0' + a;
+    noted = '';
+    notes = 0;
+    return hear(heard);
+  };
+  const note = (name, key, value) => {
+    noted += '+' + name + '\\0' + key + '\\0' + value + '\\0';
+    notes += 1;
+    if (notes < 64 && noted.length < 65536) return;
+    const heard = noted;
+    noted = '';
+    notes = 0;
+    hear(heard);
+  };
+  // Of these names the host would say nothing.
+  const isName = (key) => typeof key === 'string' && key !== '' && key.length <= ${Math.floor(keyBytesMax / 3)}
+    && apply(isWellFormed, key, []) && !apply(includes, key, ['\\0']);
+  // An entry is given once: a script may change what it is given.
+  const known = (key) => {
+    if (typeof key !== 'string') return undefined;
+    const found = entries[key];
+    if (found === undefined) return undefined;
+    entries[key] = undefined;
+    note('get', key, '');
+    return found;
+  };
+  const areKnown = (keys) => {
+    for (let i = 0; i < keys.length; i += 1)
+      if (typeof keys[i] !== 'string' || entries[keys[i]] === undefined) return false;
+    return true;
+  };
+  // Behind a write the host knows what the key holds.
+  const hide = (key) => { if (entries[key] !== undefined) entries[key] = undefined; };
 
   const mistake = (message) => { throw new TypeErrorOf(message); };
   const call = (name, a, b, c) => {
@@ -76,6 +117,8 @@ export const prelude = `(host) => {
     for (let i = 0; i < 15; i += 1) next();
     return next;
   };
+  // Few runs want chance, and to mix its state takes a tenth of a short one.
+  const random = () => (generated ??= generator(seedOfRun, nowOfRun))();
   const hex = (value, digits) => {
     let written = '';
     for (let i = digits - 1; i >= 0; i -= 1) written += '0123456789abcdef'[(value >>> (i * 4)) & 15];
@@ -101,12 +144,34 @@ export const prelude = `(host) => {
   };
   globalThis.console = { log, info: log, warn: log, error: log, debug: log };
 
+  const write = (name, key, value, options) => {
+    hide(key);
+    // Of a deletion the value is its options.
+    if (options === undefined && (name !== 'delete' || value === undefined) && isName(key)) note(name, key, value ?? '');
+    else call(name, key, value, options);
+  };
+
   const tx = {
     now: 0,
-    get: (key) => call('get', aText(key, 'tx.get: key')),
-    entry: (key) => call('entry', aText(key, 'tx.entry: key')),
+    get: (key) => {
+      const found = known(key);
+      return found === undefined ? call('get', aText(key, 'tx.get: key')) : found[0];
+    },
+    entry: (key) => {
+      const found = known(key);
+      if (found === undefined) return call('entry', aText(key, 'tx.entry: key'));
+      return found.length === 0 ? undefined : { value: found[0], version: found[1] };
+    },
     getAll: (keys) => {
       if (!isArray(keys)) mistake('tx.getAll: keys: expected an array, got ' + got(keys));
+      if (areKnown(keys)) {
+        const values = [];
+        for (let i = 0; i < keys.length; i += 1) {
+          const found = known(keys[i]);
+          values[i] = found === undefined ? call('get', keys[i]) : found[0];
+        }
+        return values;
+      }
       const values = call('getAll', json(keys, 'tx.getAll: keys'));
       for (let i = 0; i < values.length; i += 1) values[i] = values[i][0];
       return values;
@@ -114,18 +179,20 @@ export const prelude = `(host) => {
     counter: (key) => call('counter', aText(key, 'tx.counter: key')),
     list: (prefix, options) => call('list', aText(prefix, 'tx.list: prefix'), optional(options, 'tx.list: options')),
     set: (key, value, options) => {
-      call('set', aText(key, 'tx.set: key'), json(value, 'tx.set: value'), optional(options, 'tx.set: options'));
+      write('set', aText(key, 'tx.set: key'), json(value, 'tx.set: value'), optional(options, 'tx.set: options'));
     },
     delete: (key, options) => {
-      call('delete', aText(key, 'tx.delete: key'), optional(options, 'tx.delete: options'));
+      write('delete', aText(key, 'tx.delete: key'), optional(options, 'tx.delete: options'));
     },
     merge: (key, patch, options) => {
-      call('merge', aText(key, 'tx.merge: key'), json(patch, 'tx.merge: patch'), optional(options, 'tx.merge: options'));
+      write('merge', aText(key, 'tx.merge: key'), json(patch, 'tx.merge: patch'), optional(options, 'tx.merge: options'));
     },
     add: (counter, n, options) => {
+      if (options === undefined && isSafeInteger(n) && isName(counter)) return note('add', counter, text(n));
       call('add', aText(counter, 'tx.add: counter'), number(n, 'tx.add: n'), optional(options, 'tx.add: options'));
     },
     enqueue: (queue, data, options) => {
+      if (options === undefined && isName(queue)) return note('enqueue', queue, json(data, 'tx.enqueue: data'));
       call('enqueue', aText(queue, 'tx.enqueue: queue'), json(data, 'tx.enqueue: data'),
         optional(options, 'tx.enqueue: options'));
     },
@@ -158,6 +225,10 @@ export const prelude = `(host) => {
     },
   };
 
+  // These may hold any character.
+  const tell = (name, message, stack) => {
+    host('fault', name.length + ' ' + message.length + ' ' + name + message + stack);
+  };
   /** Tells the host what was thrown. Reading it may run code of the script, which may throw, too. */
   const fault = (thrown) => {
     let name = 'Error', message = '', stack = '';
@@ -169,7 +240,7 @@ export const prelude = `(host) => {
         if (typeof given[2] === 'string') stack = given[2];
       } else message = 'The script threw ' + shown(thrown);
     } catch { message = 'The script threw what cannot be shown'; }
-    host('fault', name, message, stack);
+    tell(name, message, stack);
   };
 
   /** Takes the promise of a module. */
@@ -177,26 +248,31 @@ export const prelude = `(host) => {
     apply(then, module, [
       (names) => {
         entry = names.default;
-        if (typeof entry === 'function') host('loaded');
-        else host('fault', 'TypeError', 'The default export is ' + got(entry) + '; expected a function (tx, args)', '');
+        if (typeof entry === 'function') host('loaded', '');
+        else tell('TypeError', 'The default export is ' + got(entry) + '; expected a function (tx, args)', '');
       },
       fault,
     ]);
   };
 
   const start = (seed, now) => {
-    random = generator(seed, now);
-    tx.now = now;
+    generated = undefined;
+    seedOfRun = seed;
+    tx.now = nowOfRun = now;
   };
 
-  const run = (args, seed, now) => {
-    start(seed, now);
+  const run = (given) => {
+    const all = parse(given);
+    start(all[0], all[1]);
+    entries = all[2];
+    setPrototypeOf(entries, null);
     try {
-      const result = entry(tx, parse(args));
+      const result = entry(tx, all[3]);
       if (result instanceof PromiseOf)
-        return void host('fault', 'TypeError', 'The script returned a promise; expected a value: nothing in it can wait', '');
+        return void tell('TypeError', 'The script returned a promise; expected a value: nothing in it can wait', '');
       // What getAll has not found is null in a result, as it is when it stands alone.
-      return result === undefined ? 'null' : json(result, 'The result', true);
+      const written = result === undefined ? 'null' : json(result, 'The result', true);
+      return noted + '=' + written;
     } catch (thrown) {
       fault(thrown);
     }

@@ -2,7 +2,7 @@
 import { scriptCacheBytesMax, scriptResultBytesMax } from '../script-limits.ts';
 import { unreachable } from '../../shared/assert.ts';
 import type { ScriptFault, ScriptOutcome, ScriptRun } from '../script-run.ts';
-import { overLimit, RunEnd, TxMistake, uncaught } from '../tx/run-end.ts';
+import { overLimit, RunEnd, TxMistake } from '../tx/run-end.ts';
 import { RunLog } from '../tx/run-log.ts';
 import { ScriptTx, txMembers } from '../tx/script-tx.ts';
 import { cpuMs } from './cpu-time.ts';
@@ -256,8 +256,7 @@ class Host implements ScriptHost {
       return undefined;
     } catch (thrown) {
       if (thrown instanceof TxMistake) return `!${thrown.message}`;
-      // oxlint-disable-next-line no-throw-literal
-      throw thrown instanceof RunEnd ? uncaught(thrown) : thrown;
+      throw thrown;
     }
   }
 }

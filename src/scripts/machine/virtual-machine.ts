@@ -9,17 +9,18 @@
 import { EvalFlags, Intrinsics, JSException, QuickJS, type JSValueHandle } from 'quickjs-wasi';
 import { assert } from '../../shared/assert.ts';
 import { scriptMemoryBytesMax, scriptStackBytesMax } from '../script-limits.ts';
+import { RunEnd, uncaught } from '../tx/run-end.ts';
+import { givenText, hear, type HostCalls, type RunGiven } from './host-text.ts';
 import { prelude, preludeName } from './prelude.ts';
 import { noDefaultExport } from '../script-run.ts';
 import { quickJsModule } from './quickjs-module.ts';
 
 /** What the script's side asks of the run under way. */
-export interface ScriptHost {
+export interface ScriptHost extends HostCalls {
   /** Milliseconds since the epoch. */
   now(): number;
   /** Called after some ten thousand steps. What it throws ends the run. */
   interrupt(): void;
-  call(name: string, a: string, b: string | undefined, c: string | undefined): string | undefined;
 }
 
 /** Bytes of the memory that differ from those of an empty machine. */
@@ -82,9 +83,14 @@ export class VirtualMachine {
   private constructor(vm: QuickJS, slot: Slot, like: VirtualMachine | undefined) {
     this.#vm = vm;
     this.#slot = slot;
-    const host = vm.newFunction('host', (name, a, b, c) => {
-      const answer = slot.host.call(name.toString(), textOf(a) ?? '', textOf(b), textOf(c));
-      return answer === undefined ? vm.undefined : vm.newString(answer);
+    const host = vm.newFunction('host', (text) => {
+      try {
+        const answer = hear(text.toString(), slot.host);
+        return answer === undefined ? vm.undefined : vm.newString(answer);
+      } catch (thrown) {
+        // oxlint-disable-next-line no-throw-literal
+        throw thrown instanceof RunEnd ? uncaught(thrown) : thrown;
+      }
     });
     const setUp = vm.evalCode(prelude, preludeName);
     const members = vm.callFunction(setUp, vm.undefined, host);
@@ -141,12 +147,20 @@ export class VirtualMachine {
   image(): ScriptImage {
     const memory = this.#memory;
     const pages: { at: number; bytes: Uint8Array }[] = [];
+    let size = 0;
     for (let at = 0; at < memory.length; at += pageBytes) {
-      const bytes = memory.subarray(at, at + pageBytes);
-      if (Buffer.compare(bytes, this.#base.subarray(at, at + pageBytes)) === 0) continue;
-      pages.push({ at, bytes: bytes.slice() });
+      const from = at;
+      while (at < memory.length && this.#differs(memory, at)) at += pageBytes;
+      if (at === from) continue;
+      pages.push({ at: from, bytes: memory.slice(from, at) });
+      size += at - from;
     }
-    return { pages, size: pages.length * pageBytes };
+    return { pages, size };
+  }
+
+  #differs(memory: Uint8Array, at: number): boolean {
+    const end = at + pageBytes;
+    return Buffer.compare(memory.subarray(at, end), this.#base.subarray(at, end)) !== 0;
   }
 
   /** Compiles a script and evaluates its module. The host hears `loaded`, or `fault`. */
@@ -182,16 +196,12 @@ export class VirtualMachine {
   }
 
   /** @returns the result as JSON text; undefined: the host has heard `fault` */
-  run({ args, seed, now }: { args: string; seed: number; now: number }, host: ScriptHost): string | undefined {
+  run(run: RunGiven, host: ScriptHost): string | undefined {
     const vm = this.#vm;
     this.#slot.host = host;
-    const result = vm.callFunction(this.#run, vm.undefined, vm.newString(args), vm.newNumber(seed), vm.newNumber(now));
-    return result.isUndefined ? undefined : result.toString();
+    const result = vm.callFunction(this.#run, vm.undefined, vm.newString(givenText(run)));
+    return result.isUndefined ? undefined : hear(result.toString(), host);
   }
-}
-
-function textOf(handle: JSValueHandle | undefined): string | undefined {
-  return handle === undefined || handle.isUndefined ? undefined : handle.toString();
 }
 
 /** What the callbacks of a machine read, since they are made before it. */

@@ -1,30 +1,33 @@
 /**
- * The `ScriptPool` of a front end: sends runs to the script threads, from each account in turn, to the thread that has
- * least to do. A thread that knows a script gets no source. When a thread has been killed, the run that it was at has
- * failed; the others that it had been sent run again on the next.
+ * The `ScriptPool` of a front end: sends bundles of runs to the script threads, from each account in turn, to the thread
+ * that has least to do. A thread that knows a script gets no source. When a thread has been killed, the run that it was at
+ * has failed, and the others of its bundle have no outcome; other bundles that it had been sent run on the next.
  */
 import { once } from 'node:events';
 import type { MessagePort } from 'node:worker_threads';
 import { FairQueue } from '../../shared/fair-queue.ts';
 import type { CheckedScript, ScriptOutcome, ScriptPool, ScriptRun } from '../script-run.ts';
+import type { RunHere } from '../machine/script-machine.ts';
 import { ScriptCells } from './script-cells.ts';
 import { silentMsMax, type ScriptConnection } from './script-threads.ts';
 import type { FromScriptThread, ScriptThreadLink, StartScripts, ToScriptThread } from './script-messages.ts';
 
-/** Runs that a front end sends to one thread before it has the answer to the first: while one is told, another runs. */
+/** Bundles that a front end sends to one thread before it has the answer to the first: while one is told, another runs. */
 const sentMax = 2;
 /** Scripts that a front end believes a thread to know; it is told when one does not. */
 const knownMax = 4096;
+const idMax = 2 ** 31 - 1;
 /** Accounts take turns by the run: what a run costs is bounded by the threads. */
 const turn = 500;
 
 interface Job {
   readonly account: string;
-  readonly sourceID: string;
-  /** @param withSource whether the thread has to be told the source */
-  readonly message: (id: number, withSource: boolean) => ToScriptThread;
-  readonly done: (answer: FromScriptThread | undefined) => void;
-  needsSource: boolean;
+  /** Its runs, or 1. */
+  readonly size: number;
+  /** @param known scripts that the thread has been told the source of */
+  readonly message: (id: number, known: Set<string>) => ToScriptThread;
+  /** @param at of its runs the one whose thread was killed by it; undefined: there was an answer, or nothing was run */
+  readonly done: (answer: FromScriptThread | undefined, at?: number) => void;
 }
 
 interface Thread {
@@ -33,6 +36,8 @@ interface Thread {
   readonly jobs: Map<number, Job>;
   readonly known: Set<string>;
 }
+
+const killed: ScriptOutcome = { kind: 'killed', cpuMs: silentMsMax };
 
 export class ScriptClient implements ScriptPool {
   readonly #owner: MessagePort;
@@ -52,18 +57,24 @@ export class ScriptClient implements ScriptPool {
     port.unref();
   }
 
-  async run(run: ScriptRun): Promise<ScriptOutcome> {
-    const { account, sourceID } = run;
-    const answer = await this.#ask(account, sourceID, (id, withSource) => ({
-      kind: 'run',
-      id,
-      run: withSource ? run : { ...run, source: undefined },
-    }));
-    return answer?.kind === 'ran' ? answer.outcome : { kind: 'killed', cpuMs: silentMsMax };
+  run(runs: readonly ScriptRun[]): Promise<readonly (ScriptOutcome | undefined)[]> {
+    return new Promise((resolve) =>
+      this.#ask({
+        account: runs[0]!.account,
+        size: runs.length,
+        message: (id, known) => ({ kind: 'run', id, runs: runs.map((run) => withoutKnown(run, known)) }),
+        done(answer, at) {
+          if (answer?.kind === 'ran') resolve(answer.outcomes);
+          else resolve(runs.map((_, i) => (at === undefined || i === at ? killed : undefined)));
+        },
+      }),
+    );
   }
 
   async check(source: string, account: string): Promise<CheckedScript> {
-    const answer = await this.#ask(account, '', (id) => ({ kind: 'check', id, source }));
+    const answer = await new Promise<FromScriptThread | undefined>((done) =>
+      this.#ask({ account, size: 1, message: (id) => ({ kind: 'check', id, source }), done }),
+    );
     if (answer?.kind === 'checked') return { fault: answer.fault, cpuMs: answer.cpuMs, killed: false };
     const fault = { name: 'InternalError', message: 'The script takes too long to compile' };
     return { fault, cpuMs: silentMsMax, killed: true };
@@ -80,17 +91,15 @@ export class ScriptClient implements ScriptPool {
     for (let job = this.#take(); job !== undefined; job = this.#take()) job.done(undefined);
   }
 
-  #ask(account: string, sourceID: string, message: Job['message']): Promise<FromScriptThread | undefined> {
-    if (this.#isClosed) return Promise.resolve(undefined);
-    return new Promise((done) => {
-      this.#queue.push(account, { account, sourceID, message, done, needsSource: false });
-      this.#next();
-    });
+  #ask(job: Job): void {
+    if (this.#isClosed) return job.done(undefined);
+    this.#queue.push(job.account, job);
+    this.#next();
   }
 
   #take(): Job | undefined {
     const job = this.#queue.take(false);
-    if (job !== undefined) this.#queue.charge(turn, false);
+    if (job !== undefined) this.#queue.charge(turn * job.size, false);
     return job;
   }
 
@@ -122,13 +131,11 @@ export class ScriptClient implements ScriptPool {
 
   #send(thread: Thread, job: Job): void {
     const id = this.#nextID;
-    this.#nextID = id === 2 ** 31 - 1 ? 1 : id + 1;
-    const withSource = job.needsSource || !thread.known.has(job.sourceID);
+    this.#nextID = id + job.size > idMax ? 1 : id + job.size;
     thread.jobs.set(id, job);
-    thread.cells.add('load', 1);
+    thread.cells.add('load', job.size);
     if (thread.known.size >= knownMax) thread.known.clear();
-    thread.known.add(job.sourceID);
-    thread.port.postMessage(job.message(id, withSource));
+    thread.port.postMessage(job.message(id, thread.known));
   }
 
   #add({ port, cells }: ScriptThreadLink): void {
@@ -143,9 +150,9 @@ export class ScriptClient implements ScriptPool {
     const job = thread.jobs.get(answer.id);
     if (job === undefined) return;
     thread.jobs.delete(answer.id);
-    thread.cells.add('load', -1);
-    if (answer.kind === 'unknown') this.#again({ ...job, needsSource: true });
-    else job.done(answer);
+    thread.cells.add('load', -job.size);
+    if (answer.kind === 'ran' && answer.unknown !== undefined) thread.known.delete(answer.unknown);
+    job.done(answer);
     this.#next();
   }
 
@@ -154,7 +161,7 @@ export class ScriptClient implements ScriptPool {
     const { cells, jobs } = thread;
     const at = cells.get('client') === this.#client ? cells.get('run') : 0;
     for (const [id, job] of jobs) {
-      if (id === at) job.done(undefined);
+      if (id <= at && at < id + job.size) job.done(undefined, at - id);
       else this.#again(job);
     }
     this.#next();
@@ -164,4 +171,10 @@ export class ScriptClient implements ScriptPool {
     if (this.#isClosed) job.done(undefined);
     else this.#queue.pushFirst(job.account, job);
   }
+}
+
+function withoutKnown(run: ScriptRun, known: Set<string>): RunHere {
+  if (known.has(run.sourceID)) return { ...run, source: undefined };
+  known.add(run.sourceID);
+  return run;
 }

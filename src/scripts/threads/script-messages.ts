@@ -38,11 +38,20 @@ export interface ScriptThreadTask {
 }
 
 export type ToScriptThread =
-  | { readonly kind: 'run'; readonly id: number; readonly run: RunHere }
+  /** Runs one behind the other; the id of the first, each further one is one more. */
+  | { readonly kind: 'run'; readonly id: number; readonly runs: readonly RunHere[] }
   | { readonly kind: 'check'; readonly id: number; readonly source: string };
 
 export type FromScriptThread =
-  | { readonly kind: 'ran'; readonly id: number; readonly outcome: ScriptOutcome }
-  /** The thread does not know the script: the run has to come with its source. */
-  | { readonly kind: 'unknown'; readonly id: number }
+  /**
+   * Outcomes of those runs that it has begun.
+   *
+   * @param unknown a script that the thread does not know: the next run has to come with its source
+   */
+  | {
+      readonly kind: 'ran';
+      readonly id: number;
+      readonly outcomes: readonly ScriptOutcome[];
+      readonly unknown: string | undefined;
+    }
   | { readonly kind: 'checked'; readonly id: number; readonly fault: ScriptFault | undefined; readonly cpuMs: number };

@@ -6,7 +6,7 @@ import { nameOf } from '../../protocol/footprint.ts';
 import type { AccountId } from '../../protocol/ids.ts';
 import type { Batch } from '../../protocol/operations/operations.ts';
 import type { LocatedEntry } from '../../protocol/entries.ts';
-import { effectBytesMax, kinds } from '../../protocol/record.ts';
+import { effectBytesMax, kinds, type Kind } from '../../protocol/record.ts';
 import type { PendingEffect } from '../../protocol/wire/shard-messages.ts';
 import { assert } from '../../shared/assert.ts';
 import {
@@ -22,7 +22,7 @@ import { beginDeletion, deletionTill } from './operations/account.ts';
 import { endEffect, exclusiveTill } from './operations/lock.ts';
 import { expireMutex } from './operations/mutex.ts';
 import { resources } from './operations/operations.ts';
-import { expirePart, type ExpiryBudget } from './operations/queue-expiry.ts';
+import { expirePart, expiryStepsMax, isSpent, type ExpiryBudget } from './operations/queue-expiry.ts';
 import { expireShared } from './operations/shared-locks.ts';
 import { leaveQueue, timeOut } from './operations/waiting.ts';
 import { serveQueues } from './serve-queues.ts';
@@ -37,6 +37,12 @@ import { WriteSet } from './state/write-set.ts';
 
 /** A part of a queue takes as long to end as so many keys: a lease of a group reads what the group has. */
 const workOfPart = 4;
+/** So does a lease of a lock that several hold: it changes the head of the lock, and its owner's entry. */
+const workOfShare = 2;
+const workOf: { readonly [of in Kind]?: number } = { [kinds.queue]: workOfPart, [kinds.share]: workOfShare };
+
+/** A consumer whose wait is over looks once more: as much as the ends of so many other waits. */
+const workOfConsumer = 4;
 
 /** A wait that has run out while a transaction holds its lock is looked at again this soon. */
 const heldRetryMs = 5;
@@ -57,7 +63,7 @@ export function expireEntries(turn: Turn): boolean {
   let held = 0;
   let work = 0;
   const byAccount = new Map<AccountId, Ending>();
-  const budget: ExpiryBudget = { sweeps: sweptPerTurn, bytes: expiryTurnBytesMax };
+  const budget: ExpiryBudget = { sweeps: sweptPerTurn, bytes: expiryTurnBytesMax, steps: expiryStepsMax };
   for (const located of state.entries.due(now, expiryBatchMax)) {
     const { account, key } = located;
     if (work >= expiryBatchMax) break;
@@ -71,14 +77,14 @@ export function expireEntries(turn: Turn): boolean {
       held += 1;
       continue;
     }
-    work += located.kind === kinds.queue ? workOfPart : 1;
+    work += workOf[located.kind] ?? 1;
     let ending = byAccount.get(account);
     if (ending === undefined) byAccount.set(account, (ending = { effects: [], parts: new WriteSet(), bytes: 0 }));
     if (state.deletions.size > 0 && state.deletions.has(account)) {
       ending.effects.push({ kind: located.kind, key, till: 0 });
       ending.bytes += effectBytesMax({ key });
     } else if (located.kind === kinds.queue) {
-      if (budget.bytes <= 0) continue;
+      if (isSpent(budget)) continue;
       ending.bytes += expireOfQueue(turn, located, ending.parts, budget);
     } else if (located.kind === kinds.share) {
       ending.bytes += expireOfLock(turn, located, ending.parts);
@@ -93,7 +99,7 @@ export function expireEntries(turn: Turn): boolean {
     byAccount.delete(account);
   }
   for (const [account, ending] of byAccount) commitExpiry(turn, account, ending);
-  if (budget.bytes <= 0) return true;
+  if (isSpent(budget)) return true;
   if (looked > 0 && held === looked) return false;
   // The marks of accounts that are being deleted stay due.
   const isLeft = held === 0 && state.deletions.size === 0 && state.entries.nextDeadline() <= now;
@@ -135,8 +141,8 @@ function commitExpiry(turn: Turn, account: AccountId, { effects, parts }: Ending
   commit(turn, { rev, account, effects: seal(pending, rev, '') });
 }
 
-/** Says what happens when a timer of each kind falls due. */
-const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string) => void } = {
+/** Says what happens when a timer of each kind falls due. Each returns its work, where that is more than 1. */
+const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string) => number | undefined } = {
   wait(turn, request) {
     const waiter = turn.state.waitQueues.waiterNamed(request);
     assert(waiter !== undefined, 'a request that left its queue has no timer');
@@ -144,18 +150,22 @@ const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string)
     if (kind !== 'mutex' && turn.state.holds.conflicts({ names: [name] })) {
       // A transaction is about to change the thing, and the change may be durable already: the answer must show it.
       waiter.timer = turn.state.timers.set(turn.now + heldRetryMs, 'wait', request);
-      return;
+      return undefined;
     }
     if (kind === 'queue') {
       leaveQueue(turn.state, waiter);
       // Nothing has come, or the head of the line would have got it.
       executeBatch(turn, waiter.ref, waiter.work as Batch);
       turn.state.waitQueues.noteGrantable(kind, account, id);
-      return;
+      return workOfConsumer;
     }
     timeOut(turn, waiter, resources[kind].view(turn.state, account, waiter.operation, turn.now));
+    return undefined;
   },
-  mutex: expireMutex,
+  mutex(turn, key) {
+    expireMutex(turn, key);
+    return undefined;
+  },
   lock({ state }, name) {
     const { account, key } = accountAndKey(name);
     const queue = state.waitQueues.find('lock', account, key);
@@ -163,6 +173,7 @@ const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string)
     delete queue.leaseTimer;
     // Without space to write, the lease goes on until its entry can end.
     if (state.outOfSpace?.space !== 'full') state.waitQueues.grantable.add(queue);
+    return undefined;
   },
 };
 
@@ -173,10 +184,10 @@ const timerBehaviours: { readonly [Kind in TimerKind]: (turn: Turn, key: string)
  */
 export function expireTimers(turn: Turn): boolean {
   const { timers } = turn.state;
-  for (let left = expiryBatchMax; left > 0; left -= 1) {
+  for (let left = expiryBatchMax; left > 0; ) {
     const due = timers.shiftDue(turn.now);
     if (due === undefined) return false;
-    timerBehaviours[due.kind](turn, due.key);
+    left -= timerBehaviours[due.kind](turn, due.key) ?? 1;
     if (due.kind === 'mutex') serveQueues(turn);
   }
   return true;

@@ -2,8 +2,8 @@
  * Grants resources that became free to the heads of their wait queues.
  *
  * A head whose conditions fail is refused, and the next has its turn: a freed lock can make any number of waiters run.
- * So one command runs at most `operationsMax` operations of waiting batches. For what is left the core sends itself a
- * message; nobody gets in between, because a request joins a queue that exists.
+ * So one command runs at most `operationsMax` operations of waiting batches, each of which counts as some by itself. For
+ * what is left the core sends itself a message; nobody gets in between, because a request joins a queue that exists.
  */
 import { footprintOf } from '../../protocol/footprint.ts';
 import type { MutexLock } from '../../protocol/operations/mutex.ts';
@@ -18,8 +18,11 @@ import { needNotWait } from './state/lease.ts';
 import { readRevision } from './state/state.ts';
 import type { Turn } from './state/turn.ts';
 import type { Waiter, WaitQueue } from './state/wait-queue.ts';
+import { WriteSet } from './state/write-set.ts';
 
 const operationsMax = 256;
+/** A batch that waited is looked for, evaluated and committed: as much as so many of its operations. */
+const operationsOfBatch = 4;
 
 /** Serves every queue whose resource may have become free. Called before each command ends. */
 export function serveQueues(turn: Turn): void {
@@ -46,7 +49,10 @@ function serveQueue(turn: Turn, queue: WaitQueue, operations: number): number {
       return left;
     }
     if (queue.kind === 'queue') {
-      if (!hasMessagesFor(turn, head)) return left;
+      const look = new WriteSet();
+      const has = hasMessagesFor(turn, head, look);
+      left -= operationsOfBatch * look.passed;
+      if (!has) return left;
     } else {
       const view = resources[queue.kind].view(state, queue.account, head.operation, now);
       if (!needNotWait(view, head.operation)) {
@@ -77,15 +83,16 @@ function noteWait({ state, now }: Turn, { queue, timer, operation }: Waiter): vo
   state.locks.waited(now - (timer.at - operation.waitMs));
 }
 
-function hasMessagesFor(turn: Turn, { queue, work }: Waiter): boolean {
+function hasMessagesFor(turn: Turn, { queue, work }: Waiter, look: WriteSet): boolean {
   assert(work.kind === 'batch' && work.dequeue !== undefined, 'those who wait for messages dequeue them');
-  return hasMessages(turn, queue.account, work.dequeue);
+  return hasMessages(turn, queue.account, work.dequeue, look);
 }
 
 function operationsIn(work: Batch | MutexLock): number {
   if (work.kind !== 'batch') return 1;
-  if (work.dequeue !== undefined) return work.dequeue.max;
-  return sectionNames.reduce((sum, name) => sum + operationsOf(work, name).length, 0);
+  // A look for messages, and then the delivery: each message is several entries.
+  if (work.dequeue !== undefined) return operationsOfBatch * (1 + work.dequeue.max);
+  return sectionNames.reduce((sum, name) => sum + operationsOf(work, name).length, operationsOfBatch);
 }
 
 /** Returns whether a transaction holds the resource, or another key that the waiting batch needs. */

@@ -31,6 +31,7 @@ import {
 import { assert } from '../../shared/assert.ts';
 import { realDisk, type Disk } from '../../shared/disk.ts';
 import { NewerData } from '../../shared/newer-data.ts';
+import { refuseDamagedStore } from './damaged-store.ts';
 import { LmdbShard } from './lmdb-shard.ts';
 
 /** The format of the store on disk. This code reads no other. */
@@ -97,7 +98,7 @@ export class LmdbStore {
     return stat !== undefined && stat.size > 0;
   }
 
-  /** Creates the environment if there is none. @throws NewerData, errors of LMDB and of the operating system */
+  /** Creates the environment if there is none. @throws NewerData, DamagedStore, errors of LMDB and of the operating system */
   constructor(dataDirectory: string, options: LmdbStoreOptions = {}) {
     const stored = path.join(dataDirectory, 'store');
     const { readOnly = false, noSync = false, reader = ownReader } = options;
@@ -110,6 +111,7 @@ export class LmdbStore {
       const { bavail, bsize } = fs.statfsSync(directory);
       return bavail * bsize;
     };
+    refuseDamagedStore(directory);
     const mapSize = options.mapBytes ?? mapBytesDefault;
     this.#root = open<Buffer, string>({ ...environmentOptions, path: directory, mapSize, readOnly, noSync });
     this.#layout = this.#openDatabase('layout');

@@ -2,11 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeDoor } from './http-door-under-test.ts';
 
-test('the error for an unknown path names all paths, that for a known one its methods', async (t) => {
+test('the error for an unknown path names those that begin alike, that for a known one its methods', async (t) => {
   const door = makeDoor(t);
   const unknown = await door.send('GET', '/nope');
   assert.equal(unknown.statusCode, 404);
-  assert.match(unknown.body, /"Code":"not_found","Message":"There is no \/nope; there are .*\/db\/:acc\/kv\/:id, /);
+  assert.match(unknown.body, /"Code":"not_found","Message":"There is no \/nope; there are \/db\/:acc, \/watch\/:acc, /);
+  const alike = await door.send('GET', '/db/a/nope');
+  assert.match(alike.body, /"There is no \/db\/a\/nope; there are \/db\/:acc, .*\/db\/:acc\/kv\/:id, /);
+  assert.doesNotMatch(alike.body, /metrics|ui/);
   const method = await door.app.inject({
     method: 'PUT',
     url: '/db/a/kv/x',

@@ -271,6 +271,25 @@ test('a reply that is larger than unread_bytes_max arrives all the same when its
   assert.match(await receive(socket, /x"$/), /^HTTP\/1\.1 200/);
 });
 
+for (const way of ['', 'fast_lane: false, '])
+  test(`such a reply arrives when its client reads late: http: {${way}…}`, async (t) => {
+    const door = makeDoor(t, `http: {${way}threads: 1}\nlimits: {unread_bytes_max: 1000000}`);
+    door.dispatcher.reply = () => ({ outcome: 'ok', body: large });
+    const accepted = once(door.app.server, 'connection') as Promise<[net.Socket]>;
+    const socket = await connect(t, door);
+    const [served] = await accepted;
+    socket.write(post('/db/a', '{"KVGet":"x"}'));
+    // The kernel has taken what it takes.
+    while (!served.writableNeedDrain && !served.destroyed) await new Promise((resolve) => void setImmediate(resolve));
+    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => void setImmediate(resolve));
+    let bytes = 0;
+    for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+      bytes += (chunk as Buffer).length;
+      if (bytes > large.length) break;
+    }
+    assert.ok(bytes > large.length, `${bytes} of ${large.length} bytes`);
+  });
+
 const arriving = (length: number): string =>
   `POST /db/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${length}\r\n\r\n`;
 

@@ -13,9 +13,9 @@ class TurnsUnderTest {
     this.turns = new RequestTurns({ meter: () => this.#micros, defer: (run) => this.#deferred.push(run) });
   }
 
-  ask(account: string, name: string): void {
+  ask(account: string, name: string, micros = 100): void {
     this.turns.run(account, () => {
-      this.#micros += 100;
+      this.#micros += micros;
       this.begun.push(name);
     });
   }
@@ -51,4 +51,20 @@ test('request turns: in a flood, another account is served in the next turn, and
     Array.from({ length: 1000 }, (_, i) => `busy${i}`),
   );
   assert.equal(loop.turns.size, 0);
+});
+
+test('request turns: what is dear begins a slice of its own, behind what others have asked for', () => {
+  const loop = new TurnsUnderTest();
+  for (let i = 0; i < 5; i += 1) loop.ask('busy', `busy${i}`, 10_000);
+  assert.deepEqual(loop.begun, ['busy0']);
+  loop.turn();
+  assert.deepEqual(loop.begun, ['busy0', 'busy1']);
+  loop.ask('calm', 'calm');
+  loop.turn();
+  assert.deepEqual(loop.begun, ['busy0', 'busy1', 'calm']);
+  loop.ask('calm', 'calm again');
+  loop.turn();
+  assert.deepEqual(loop.begun.slice(3), ['calm again', 'busy2'], 'it waits for one slice, whatever comes meanwhile');
+  while (loop.turn());
+  assert.deepEqual(loop.begun.slice(5), ['busy3', 'busy4']);
 });

@@ -73,11 +73,23 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   ['limits:\n', 'config.yml:1:1: limits: expected an object, got nothing'],
   [
     'colour: red',
-    'config.yml:1:1: colour: unknown key; known are listen, ui, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, scripts, journal, backup, tasks, machines, log',
+    'config.yml:1:1: colour: unknown key; known are listen, ui, admin, metrics, data_dir, shards, tokens, tokens_file, http, resp, limits, accounts, scripts, journal, backup, tasks, machines, cluster, log',
   ],
   [
     'machines: {here: a, list: [{name: a, url: "http://a", cells: [1-63]}]}',
     'config.yml:1:21: machines.list: expected a machine for each cell, got none for cell 0',
+  ],
+  [
+    'cluster: {engine: "mysql://a"}',
+    'config.yml:1:11: cluster.engine: The engine is given as postgres://user:password@host:5432,host:5432/database?sslmode=verify-full',
+  ],
+  [
+    'shards: 2\ncluster: {engine: "postgres://a:secret@127.0.0.1/b"}',
+    'config.yml:1:1: shards: expected auto beside cluster.engine: a node has a shard for each cell that it has',
+  ],
+  [
+    'backup: {url: "s3://a/b"}\ncluster: {engine: "postgres://127.0.0.1/b"}',
+    'config.yml:1:10: backup.url: expected none beside cluster.engine: a cluster has no backup of its own yet; back up the database',
   ],
   [
     'machines: {here: c, list: [{name: a, url: "http://a", cells: [0-63]}]}',
@@ -107,6 +119,10 @@ const refused: readonly (readonly [yaml: string, problem: string])[] = [
   [
     'listen: localhost',
     'config.yml:1:1: listen: expected host:port, [IPv6]:port, unix:/PATH or fd:NAME, got "localhost"',
+  ],
+  [
+    'admin: {listen: "127.0.0.1:8081"}',
+    'config.yml:1:9: admin.listen: 127.0.0.1:8081 is in listen, too; expected another address',
   ],
   ['tokens: [{token: t, accounts: "*"}]', 'config.yml:1:10: tokens[0]: scopes is missing'],
   [

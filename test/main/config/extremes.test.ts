@@ -31,6 +31,7 @@ const others = [
   'http.cors_origins',
   'http.socket_mode',
   'http.tls',
+  'admin.listen',
   'resp.listen',
   'resp.tls',
   'accounts',
@@ -41,6 +42,9 @@ const others = [
   'tasks.allow',
   'machines.here',
   'machines.list',
+  'cluster.engine',
+  'cluster.engine_single',
+  'cluster.require_sync',
 ];
 /** Too slow for `npm test`. */
 const slow: Values = { shards: 256, 'http.threads': 64, 'journal.segment_bytes': 2 ** 30 };

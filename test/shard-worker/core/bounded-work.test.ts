@@ -3,11 +3,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { accountId } from '../../../src/protocol/ids.ts';
 import { kinds } from '../../../src/protocol/record.ts';
+import { dequeueGroupsMax } from '../../../src/shard-worker/core/operations/queue-take.ts';
 import { expiryBatchMax } from '../../../src/shared/limits.ts';
+import { ShardStore } from '../../../src/storage/shard-store.ts';
 import { apply, passTime } from '../../../src/shard-worker/core/apply.ts';
 import { acme, batch, get, kvList, lock, mlock, set, unlock } from '../../support/commands.ts';
 import { Asked, CoreUnderTest } from '../../support/core-under-test.ts';
-import { message, send, take, taken } from '../../support/queue-commands.ts';
+import { CountedEntries } from '../../support/counted-entries.ts';
+import { MemoryCheckpointStore } from '../../support/memory-checkpoint-store.ts';
+import { change, message, peek, policy, send, take, taken } from '../../support/queue-commands.ts';
 
 test('a freed lock whose waiters all fail runs a bounded number of them in one command, and then the others', () => {
   const core = new CoreUnderTest();
@@ -53,7 +57,7 @@ test('leases of groups that all end at once end a few in each turn, and nobody g
   const core = new CoreUnderTest();
   const count = 300;
   core.ok(send(...Array.from({ length: count }, (_, i) => message(i, { group: `g${i}` }))));
-  core.ok(take({ max: count, durMs: 1000 }));
+  for (let i = 0; i < 2; i += 1) core.ok(take({ max: count, durMs: 1000 }));
   core.jump(1000);
   const out = (): number => {
     const rows = core.entries.range(kinds.queue, acme, 'q\0G');
@@ -65,7 +69,124 @@ test('leases of groups that all end at once end a few in each turn, and nobody g
     assert.ok(before - out() <= expiryBatchMax / 4, `${before - out()} have ended in one turn`);
   }
   assert.equal(out(), 0);
-  assert.equal(taken(core.ok(take({ max: count }))).length, count);
+  const again = [1, 2].flatMap(() => taken(core.ok(take({ max: count }))));
+  assert.equal(new Set(again.map(({ ID }) => ID)).size, count);
+});
+
+/** A core on a real store, whose looks at entries are counted. */
+function countedCore(): {
+  readonly core: CoreUnderTest;
+  readonly looksOf: (run: () => unknown) => number;
+  /** Of each turn, until nothing more is due. */
+  readonly looksOfTurns: () => number[];
+} {
+  const entries = new CountedEntries(new ShardStore(new MemoryCheckpointStore()));
+  const core = new CoreUnderTest({ entries });
+  const looksOf = (run: () => unknown): number => {
+    const before = entries.looked;
+    run();
+    return entries.looked - before;
+  };
+  const looksOfTurns = (): number[] => {
+    const looks: number[] = [];
+    for (;;) {
+      const before = entries.looked;
+      const more = passTime({ state: core.state, now: core.now, out: core });
+      looks.push(entries.looked - before);
+      if (!more) return looks;
+    }
+  };
+  return { core, looksOf, looksOfTurns };
+}
+
+const inGroup = (count: number, ttlMs: number): ReturnType<typeof send> =>
+  send(...Array.from({ length: count }, (_, i) => message(i, { group: 'g', ttlMs })));
+
+test('a group with thousands of messages that are too old costs one turn, and one Dequeue, a bounded part of them', () => {
+  const { core, looksOf, looksOfTurns } = countedCore();
+  for (let i = 0; i < 4; i += 1) core.ok(inGroup(1000, 1000));
+  core.ok(inGroup(1, 0));
+  core.jump(1000);
+  const looks = [looksOf(() => core.ask(take({ max: 1000, groupMax: 1000 }))), ...looksOfTurns()];
+  assert.ok(looks.length > 50 && Math.max(...looks) < 4000, `${looks.length} turns, ${Math.max(...looks)} looks`);
+  assert.equal(taken(core.ok(take({ max: 10, groupMax: 10 }))).length, 1);
+});
+
+test('the lease of a thousand messages that are too old ends a bounded number of them in each turn, and all', () => {
+  const { core, looksOfTurns } = countedCore();
+  core.ok(policy({ MaxAttempts: 0 }));
+  core.ok(inGroup(1, 0));
+  core.ok(inGroup(900, 1000));
+  core.ok(inGroup(1, 0));
+  assert.equal(taken(core.ok(take({ max: 1000, groupMax: 1000, durMs: 2000 }))).length, 902);
+  core.jump(2000);
+  const looks = looksOfTurns();
+  assert.ok(looks.length > 5 && Math.max(...looks) < 4000, `${looks.length} turns, ${Math.max(...looks)} looks`);
+  assert.equal(taken(core.ok(take({ max: 1000, groupMax: 1000 }))).length, 2);
+});
+
+test('who gives back a thousand messages of a group, the last one first, passes each a few times', () => {
+  const { core, looksOf } = countedCore();
+  core.ok(policy({ MaxAttempts: 0 }));
+  core.ok(inGroup(1000, 0));
+  const out = taken(core.ok(take({ max: 1000, groupMax: 1000 })));
+  const nacks = out.toReversed().map(({ ID, Lock }) => ({ key: 'q', id: ID, lock: Lock, delayMs: 0 }));
+  const looks = looksOf(() => core.ok(batch({ nack: nacks })));
+  assert.ok(looks < 20_000, `${looks}`);
+  assert.deepEqual(
+    taken(core.ok(take({ max: 1000, groupMax: 1000 }))).map(({ Attempts, Data }) => [Attempts, Data]),
+    out.map(({ Data }) => [2, Data]),
+  );
+});
+
+test('a message given back in front of a thousand that are too old ends a bounded part of them at once, and all soon', () => {
+  const { core, looksOf, looksOfTurns } = countedCore();
+  core.ok(policy({ MaxAttempts: 0 }));
+  core.ok(inGroup(900, 1000));
+  core.ok(inGroup(1, 0));
+  const out = taken(core.ok(take({ max: 1000, groupMax: 1000, durMs: 60_000 })));
+  core.jump(1000);
+  looksOfTurns();
+  const { ID, Lock } = out[0]!;
+  const looks = looksOf(() => core.ok(batch({ nack: [{ key: 'q', id: ID, lock: Lock }] })));
+  assert.ok(looks < 4000, `${looks}`);
+  assert.ok(Math.max(...looksOfTurns()) < 4000);
+  assert.deepEqual(
+    taken(core.ok(take({ max: 1000, groupMax: 1000 }))).map((each) => each.ID),
+    [out.at(-1)!.ID],
+  );
+});
+
+test('consumers that wait for groups with messages that are too old are served a bounded number at a time, and all', () => {
+  const { core, looksOf } = countedCore();
+  const groups = Array.from({ length: 20 }, (_, g) => `g${g}`);
+  core.ok(change('pause'));
+  for (const group of groups) {
+    core.ok(send(...Array.from({ length: 90 }, () => message('old', { group, ttlMs: 1000 })), message(1, { group })));
+  }
+  const waiting = groups.map(() => core.ask(take({ waitMs: 60_000 })));
+  core.jump(1000);
+  const turn = { state: core.state, now: core.now, out: core };
+  const command = change('resume');
+  const id = askedId(core);
+  const looks = looksOf(() => apply(turn, 0, { kind: 'request', id, command }));
+  assert.ok(looks < 6000, `${looks}`);
+  assert.ok(waiting.some(({ waits }) => waits));
+  for (let i = 0; i < 100; i += 1) core.ok(set('t', i));
+  assert.ok(waiting.every(({ waits }) => !waits));
+});
+
+test('one Dequeue takes messages of a bounded number of groups, and one page of a peek looks at as few', () => {
+  const { core, looksOf } = countedCore();
+  core.ok(send(...Array.from({ length: 1000 }, (_, i) => message(i, { group: `g${i}` }))));
+  let page = {};
+  const looks = looksOf(() => (page = core.ok(peek('ready', { limit: 1000 }))));
+  assert.ok(looks < 1500, `${looks}`);
+  assert.equal((page as { More?: boolean }).More, true);
+  const first = taken(core.ok(take({ max: 1000 })));
+  assert.equal(first.length, dequeueGroupsMax);
+  const rest = [1, 2, 3].flatMap(() => taken(core.ok(take({ max: 1000 }))));
+  assert.equal(new Set([...first, ...rest].map(({ ID }) => ID)).size, 1000);
 });
 
 test('a lock is granted when its lease ends, though a million keys of another account are due before it', () => {

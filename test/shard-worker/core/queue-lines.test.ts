@@ -2,8 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Entries } from '../../../src/protocol/entries.ts';
-import { QueueLine } from '../../../src/shard-worker/core/state/queue-lines.ts';
+import { rememberedQueuesMax } from '../../../src/shared/limits.ts';
+import { QueueLine, QueueLines } from '../../../src/shard-worker/core/state/queue-lines.ts';
 import { acme } from '../../support/commands.ts';
+import { CoreUnderTest } from '../../support/core-under-test.ts';
+import { MapEntries } from '../../support/map-entries.ts';
+import { message, send, take } from '../../support/queue-commands.ts';
 import { seededRandom } from '../../support/seeded-random.ts';
 
 /** Rows that are ready again. What has been deleted stands in the way of a read until a checkpoint, as in the store. */
@@ -123,4 +127,38 @@ test('of more than a line remembers that come back in front, none is forgotten',
     rows.there.delete(restOf(i));
     line.note('r', restOf(i), undefined);
   }
+});
+
+class CountedRanges extends MapEntries {
+  ranges = 0;
+
+  override range(...given: Parameters<MapEntries['range']>): ReturnType<MapEntries['range']> {
+    this.ranges += 1;
+    return super.range(...given);
+  }
+}
+
+test('of ten thousand queues those used last are remembered, and of a million messages the first few', () => {
+  const lines = new QueueLines();
+  const entries = new MapEntries();
+  for (let i = 0; i < 10_000; i += 1) lines.of(entries, acme, `q${i}`);
+  assert.equal(lines.size, rememberedQueuesMax);
+  assert.deepEqual(lines.lastUsed(1), [{ account: acme, queue: 'q9999' }]);
+  const line = new QueueLine(entries, acme, 'q');
+  line.fill(1);
+  for (let i = 0; i < 10_000; i += 1) {
+    line.note('m', restOf(i), 'm');
+    line.note('r', restOf(i), 'r');
+    assert.ok(line.fresh.keys.length <= 256 && line.again.keys.length <= 256);
+  }
+});
+
+test('a Dequeue that has what it asks for looks at no further message or group', () => {
+  const entries = new CountedRanges();
+  const core = new CoreUnderTest({ entries });
+  for (let i = 0; i < 9; i += 1) core.ask(send(message(i, { group: `g${i}` })));
+  core.ask(take());
+  entries.ranges = 0;
+  core.ask(take({ max: 3 }));
+  assert.equal(entries.ranges, 3, 'one read for each group');
 });

@@ -383,6 +383,16 @@ describe('groups', () => {
     }
   });
 
+  test('what became too old in the hands of its holder, behind a message that is given back, is not delivered again', () => {
+    const core = new CoreUnderTest();
+    const old = message('old', { group: 'g', ttlMs: 1000 });
+    core.ok(send(message('head', { group: 'g' }), old, message('next', { group: 'g' })));
+    const [head] = takeFrom(core, { max: 10, groupMax: 10, durMs: 60_000 });
+    core.advance(1000);
+    core.ok(nack(head!, { delayMs: 0 }));
+    assert.deepEqual(datas(takeFrom(core, { max: 10, groupMax: 10 })), ['head', 'next']);
+  });
+
   test('the head of a group is out once, however many behind it are too old', () => {
     for (const groupMax of [1, 10]) {
       const core = new CoreUnderTest();

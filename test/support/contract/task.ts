@@ -27,7 +27,7 @@ export const task = {
     // The server's own `taskEnd` is in no command of a client.
     const TaskCancel = taskCancel?.map((operation, i) => cancel(turn, i, operation));
     const Tasks = tasks?.map((operation, i) => make(turn, i, operation));
-    if (format === 'task.create') return { reply: Tasks![0]! };
+    if (format === 'task.create' || format === 'task.make') return { reply: Tasks![0]! };
     if (format === 'task.cancel') return { reply: TaskCancel![0]! };
     if (taskSetting !== undefined) return { reply: set(turn, taskSetting) };
     if (taskChange !== undefined) return { reply: change(turn, taskChange) };

@@ -11,6 +11,8 @@ import type { WatchInfo } from '../../../router/dispatcher.ts';
 import { refuse } from '../../../protocol/refusal.ts';
 import type { ServerActions } from '../../server-actions.ts';
 import type { HttpExchange } from '../http-exchange.ts';
+import { sumOfTallies, type ScriptTally } from '../../../scripts/script-tallies.ts';
+import { wallMs } from '../../../shared/clock.ts';
 import type { RouteContext } from '../route-context.ts';
 import { actionRoutes } from './action-routes.ts';
 import { adminRoute, answerJson, type AdminRequest } from './admin-route.ts';
@@ -38,6 +40,7 @@ export function adminRoutes(app: FastifyInstance, context: RouteContext, options
   peers.answer('slow', () => context.requestLog.slow.all());
   peers.answer('top', () => context.busy.current());
   peers.answer('watches', (of) => dispatcher.watches(of as AccountId | undefined, adminPageMax));
+  peers.answer('scripts', (of) => context.scripts?.talliesOf(of as AccountId));
   const current = (): Promise<Overview | undefined> => peers.askFirst('overview') as Promise<Overview | undefined>;
   const live = new Live({ boot, current, serving: () => lifecycle.state() === 'serving', viewers });
   app.addHook('preClose', (done) => {
@@ -72,6 +75,9 @@ export function adminRoutes(app: FastifyInstance, context: RouteContext, options
     if (account === undefined && access.accounts !== '*')
       refuse('forbidden', 'This token is for some accounts; expected ?account with one of them');
     answerLater(exchange, watchersOf(peers, account));
+  });
+  adminRoute(app, context, 'admin.scripts', ({ account }, exchange) => {
+    answerLater(exchange, scriptsOf(peers, account!));
   });
   adminRoute(app, context, 'admin.slow', ({ query }, exchange) => {
     const limit = Number(query['limit'] ?? adminPageMax);
@@ -156,6 +162,19 @@ function withUse({ accounts, rateLimiter, quotas }: RouteContext, body: string):
 /** As in config.yml: 0 is no limit. */
 function quotaOf(most = Infinity): number {
   return most === Infinity ? 0 : most;
+}
+
+async function scriptsOf(peers: Peers, account: AccountId): Promise<object> {
+  const found = (await peers.askAll('scripts', account)) as (readonly ScriptTally[] | undefined)[];
+  const Scripts = sumOfTallies(found.flatMap((tallies) => tallies ?? [])).map((tally) => ({
+    Script: tally.script,
+    Calls: tally.calls,
+    Refused: tally.refused,
+    Failed: tally.failed,
+    CPUMs: Math.round(tally.cpuMs * 1000) / 1000,
+    ...(tally.lastError !== undefined && { LastError: tally.lastError, LastErrorMs: tally.lastErrorMs }),
+  }));
+  return { Scripts, Now: wallMs() };
 }
 
 async function watchersOf(peers: Peers, account: AccountId | undefined): Promise<object> {

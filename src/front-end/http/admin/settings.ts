@@ -28,7 +28,9 @@ function addSettings(rows: Setting[], path: string, values: object, defaults: Re
     const usual = defaults[name];
     if (full === 'listen' || full === 'resp.listen') {
       const places = [(value ?? []) as Listen | readonly Listen[]].flat();
-      rows.push(settingOf(full, places.map(listenText).join(', '), usual));
+      const [own, admin] = [places.filter((place) => !place.admin), places.filter((place) => place.admin)];
+      rows.push(settingOf(full, own.map(listenText).join(', '), usual));
+      if (full === 'listen') rows.push(settingOf('admin.listen', admin.map(listenText).join(', '), ''));
     } else if (full === 'http.socket_mode') {
       rows.push(settingOf(full, Number(value).toString(8).padStart(4, '0'), usual));
     } else if (typeof value === 'object' && value !== null && !Array.isArray(value)) {

@@ -79,7 +79,7 @@ export class LaneReplies implements ReplyLine, TurnWriter {
       exchange.reply = reply;
       exchange.isLast = isLast;
       this.#heldBytes += heldBytes(reply);
-      return this.#countUnread();
+      return this.#countUnread(true);
     }
     this.#put(reply, isLast);
     let next = exchange.following;
@@ -90,7 +90,7 @@ export class LaneReplies implements ReplyLine, TurnWriter {
     this.#first = next;
     if (next === undefined) this.#last = undefined;
     // The slices before it wait for the client.
-    if (this.#large.chars > 0) this.#countUnread();
+    if (this.#large.chars > 0) this.#countUnread(true);
     if (this.#flushing) return;
     this.#flushing = true;
     this.#options.turnEnd.add(this);
@@ -136,7 +136,7 @@ export class LaneReplies implements ReplyLine, TurnWriter {
     if (socket.destroyed || socket.writableEnded) return;
     socket.write(text, this.#outIsAscii ? 'latin1' : 'utf8');
     this.#outIsAscii = true;
-    if (socket.writableLength > 0 || this.#unreadBytes > 0) this.#countUnread();
+    if (socket.writableLength > 0 || this.#unreadBytes > 0) this.#countUnread(true);
     if (this.#first === undefined) this.#options.onIdle();
   }
 
@@ -146,12 +146,13 @@ export class LaneReplies implements ReplyLine, TurnWriter {
     const slice = this.#large.take();
     if (slice === undefined) return this.#writeOut();
     socket.write(slice.text, slice.encoding);
-    this.#countUnread();
+    this.#countUnread(false);
     if (socket.writableNeedDrain) socket.once('drain', () => this.#options.sliceSoon(this.#writeSlice));
     else this.#options.sliceSoon(this.#writeSlice);
   };
 
-  #countUnread(): void {
+  /** @param isAnother there is one more reply, see `lags` */
+  #countUnread(isAnother: boolean): void {
     const socket = this.#socket;
     if (socket.destroyed) return;
     const bytes = this.#heldBytes + this.#large.chars + socket.writableLength;
@@ -159,13 +160,13 @@ export class LaneReplies implements ReplyLine, TurnWriter {
     this.#unreadBytes = bytes;
     if (more > 0) this.order.unread(more);
     else this.order.read(-more);
-    this.#options.unread.lags(socket, bytes);
+    this.#options.unread.lags(socket, bytes, isAnother);
     if (socket.writableLength === 0 || this.#countsWrites || socket.writableEnded) return;
     this.#countsWrites = true;
     // Called when all before it has left.
     socket.write('', 'latin1', () => {
       this.#countsWrites = false;
-      this.#countUnread();
+      this.#countUnread(false);
       if (this.idle) this.#options.onIdle();
     });
   }

@@ -85,7 +85,7 @@ const failedItem: NamedSchema = {
 /** A list of operations may be given as its one item. */
 function batchOf(schema: Schema): Schema {
   const properties = Object.entries(schema.properties ?? {}).map(
-    ([name, member]) => [name, batchLists.includes(name) ? orOneItem(member) : member] as const,
+    ([name, member]) => [name, batchLists.has(name) ? orOneItem(member) : member] as const,
   );
   return { ...schema, minProperties: 1, properties: Object.fromEntries(properties) };
 }

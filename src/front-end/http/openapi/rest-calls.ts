@@ -130,7 +130,16 @@ function commandsOf(spec: Spec): Command[] {
     const given = Object.fromEntries([...required, ...extra].map(([name, parameter]) => [name, sampleOf(parameter)]));
     if (withoutAny !== undefined && !onlyOneOf.some((name) => name in given)) return [];
     try {
-      return [spec.command({ account: accountId('a'), id: 'a', query: given, value: valueOf(spec), secret: () => '' })];
+      return [
+        spec.command({
+          account: accountId('a'),
+          id: 'a',
+          query: given,
+          value: valueOf(spec),
+          secret: () => '',
+          newID: () => 'a',
+        }),
+      ];
     } catch (error) {
       if (error instanceof Refusal) return [];
       throw error;

@@ -40,39 +40,51 @@ export function parseBatches(text: string): unknown {
   return json;
 }
 
-/** Members that are lists of operations. */
-const operationLists = sectionNames.flatMap((name) => (sections[name].list ? [sections[name].body] : []));
 /** Members that may hold one item instead of a list. */
-export const batchLists: readonly string[] = [...operationLists, 'IdempotencyIDs'];
+export const batchLists: ReadonlySet<string> = new Set([
+  ...sectionNames.flatMap((name) => (sections[name].list ? [sections[name].body] : [])),
+  'IdempotencyIDs',
+]);
 /** The member that shows that a section is present. */
 const leadingMembers = sectionNames.flatMap((name) => Object.keys(sections[name].schema).slice(0, 1));
+
+interface Member {
+  /** Of its section, in the order of the table. */
+  readonly bit: number;
+  /** It is a list of operations. */
+  readonly isList: boolean;
+}
+
+const members: ReadonlyMap<string, Member> = new Map(
+  sectionNames.flatMap((name, i) => {
+    const { schema, list, body } = sections[name];
+    return Object.keys(schema).map((member) => [member, { bit: 1 << i, isList: list && member === body }] as const);
+  }),
+);
 
 export interface BatchContext extends BodyContext {
   readonly account: AccountId;
   /** From the header `Idempotency-Key`. */
   readonly header?: IdempotencyOptions | undefined;
+  /** As in `Batch`. */
+  readonly replyBytesMax?: number;
 }
 
 export function batchCommand(json: unknown, context: BatchContext): Batch {
-  const { account, limits, root, header } = context;
+  const { account, root, header, replyBytesMax } = context;
   writeOutLists(json, batchLists);
   const body = validate(json, root) as Readonly<Record<string, unknown>>;
-  const most = limits.batch_operations_max;
-  const count = countOperations(body);
-  if (count > most) {
-    const allowed = `at most ${most} (limits.batch_operations_max)`;
-    return refuse('too_large', `${root}batch: ${count} operations; expected ${allowed}`);
-  }
-  const batch: { kind: 'batch'; account: AccountId; format: 'batch'; [section: string]: unknown } = {
-    kind: 'batch',
-    account,
-    format: 'batch',
-  };
+  const present = sectionsOfBody(body, context);
+  const batch: MadeBatch =
+    replyBytesMax === undefined
+      ? { kind: 'batch', account, format: 'batch' }
+      : { kind: 'batch', account, format: 'batch', replyBytesMax };
   let empty = true;
-  for (const name of sectionNames) {
-    const members = sections[name].read(body as never, context);
-    if (members === undefined || (Array.isArray(members) && members.length === 0)) continue;
-    batch[name] = members;
+  for (let bits = present; bits !== 0; bits &= bits - 1) {
+    const name = sectionNames[31 - Math.clz32(bits & -bits)]!;
+    const operations = sections[name].read(body as never, context);
+    if (operations === undefined || (Array.isArray(operations) && operations.length === 0)) continue;
+    batch[name] = operations;
     empty = false;
   }
   // LockID = UnlockID with nothing else is not empty: the lock's section has read it as an extension.
@@ -80,6 +92,35 @@ export function batchCommand(json: unknown, context: BatchContext): Batch {
     return refuseField(`${root}batch`, `nothing to do; expected at least one of ${leadingMembers.join(', ')}`);
   }
   return withIdempotency(batch, readIdempotency(body, context, header));
+}
+
+interface MadeBatch {
+  readonly kind: 'batch';
+  readonly account: AccountId;
+  readonly format: 'batch';
+  readonly replyBytesMax?: number;
+  [section: string]: unknown;
+}
+
+/**
+ * A bit for each section that has a member in the body. Asking each section whether it is there took a fifth of what an
+ * item of an array costs.
+ *
+ * @throws Refusal if there are too many operations
+ */
+function sectionsOfBody(body: Readonly<Record<string, unknown>>, { limits, root }: BatchContext): number {
+  let present = 0;
+  let count = 0;
+  for (const name in body) {
+    const member = members.get(name);
+    if (member === undefined) continue;
+    present |= member.bit;
+    if (member.isList) count += (body[name] as readonly unknown[]).length;
+  }
+  const most = limits.batch_operations_max;
+  if (count <= most) return present;
+  const allowed = `at most ${most} (limits.batch_operations_max)`;
+  return refuse('too_large', `${root}batch: ${count} operations; expected ${allowed}`);
 }
 
 /** Names the members, at any depth of a schema, that may hold any JSON. */
@@ -98,21 +139,12 @@ function isAnyJson(schema: { readonly expected?: unknown }): boolean {
   return schema.expected === (anyJson as { readonly expected?: unknown }).expected;
 }
 
-function countOperations(body: Readonly<Record<string, unknown>>): number {
-  let count = 0;
-  for (const name of operationLists) {
-    const list = body[name];
-    if (list !== undefined) count += (list as readonly unknown[]).length;
-  }
-  return count;
-}
-
 /** Wraps, in place, each named member that is neither a list nor null in a list. */
-export function writeOutLists(json: unknown, names: readonly string[]): void {
+export function writeOutLists(json: unknown, names: ReadonlySet<string>): void {
   if (!isRecord(json)) return;
   // A body has few members, so this is faster than a lookup for each name.
   for (const name in json) {
-    if (!names.includes(name)) continue;
+    if (!names.has(name)) continue;
     const value = json[name];
     if (value !== null && !Array.isArray(value)) json[name] = [value];
   }

@@ -121,7 +121,7 @@ function batchArray(items: readonly unknown[], context: Omit<BatchContext, 'root
   }
   const replyBytesMax = Math.floor(arrayReplyBytesMax / items.length);
   return items.map((item, i) => {
-    const batch = batchCommand(item, { ...context, root: `[${i}].` });
+    const batch = batchCommand(item, { ...context, replyBytesMax, root: `[${i}].` });
     if (batch.lock !== undefined && batch.lock.waitMs > 0) {
       refuseField(`[${i}].LockWait`, 'not within an array of batches; expected 0 or absent');
     }
@@ -134,6 +134,6 @@ function batchArray(items: readonly unknown[], context: Omit<BatchContext, 'root
     if (batch.dequeue !== undefined && batch.dequeue.waitMs > 0) {
       refuseField(`[${i}].Dequeue.LockWait`, 'not within an array of batches; expected 0 or absent');
     }
-    return { ...batch, replyBytesMax };
+    return batch;
   });
 }

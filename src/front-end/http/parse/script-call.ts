@@ -46,7 +46,7 @@ export const evalBody = Type.Object(
 const checkCall = validator(callBody);
 const checkEval = validator(evalBody);
 const values = valueMembers(['Args']);
-const lists = ['Keys', 'Guard', 'IdempotencyIDs'];
+const lists: ReadonlySet<string> = new Set(['Keys', 'Guard', 'IdempotencyIDs']);
 
 export interface ScriptCallGiven {
   readonly stored: boolean;

@@ -59,8 +59,10 @@ function oneLock(json: unknown): WatchAsk {
   return { kind: 'keys', keys: [watched], waitMs: waitMs(body.Wait) };
 }
 
+const idLists: ReadonlySet<string> = new Set(['IDs']);
+
 function severalKeys(json: unknown, limits: Limits): WatchAsk {
-  writeOutLists(json, ['IDs']);
+  writeOutLists(json, idLists);
   const body = checkKeys(json);
   if (body.IDs.length > limits.batch_operations_max) {
     const most = `${limits.batch_operations_max} (limits.batch_operations_max)`;

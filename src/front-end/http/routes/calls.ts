@@ -1,11 +1,14 @@
 /** The REST calls, each made from its declaration: one command with a reply format of its own. */
+import { hash } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { audited } from '../../audited.ts';
 import { withIdempotency } from '../../fingerprint.ts';
 import { routeOf, type CallSpec, type QueryParameters, type QueryValues } from '../../../protocol/operations/call.ts';
 import { revision } from '../../../protocol/ids.ts';
+import type { IdempotencyOptions } from '../../../protocol/operations/idempotency.ts';
 import { callList, mayWait, type Command } from '../../../protocol/operations/operations.ts';
 import { refuse } from '../../../protocol/refusal.ts';
+import { newTaskID } from '../../../shared/new-secret.ts';
 import { requireScopes } from '../../access.ts';
 import { withTargets } from '../../task-targets.ts';
 import { operationOfCall } from '../../request-metrics.ts';
@@ -54,6 +57,12 @@ export function callRoutes(app: FastifyInstance, context: RouteContext, define: 
   }
 }
 
+/** A retry under an idempotency id makes the same one. */
+function newID(idempotency: IdempotencyOptions | undefined): string {
+  if (idempotency === undefined) return newTaskID();
+  return hash('sha256', JSON.stringify(idempotency.ids), 'buffer').subarray(0, 15).toString('base64url');
+}
+
 function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataRequest, context: RouteContext): Command {
   if (spec.body === undefined) requireNoBody(request, Object.keys(spec.query));
   const query = queryIn(spec, request);
@@ -63,6 +72,7 @@ function commandOf(spec: CallSpec<QueryParameters, Command>, request: DataReques
     query,
     value: bodyText(spec, request, query, context),
     secret: context.newSecret,
+    newID: () => newID(idempotencyOf(request)),
   });
   const scopes = requireScopes(request.access, given);
   const mayHaveSent = request.access.scopes.has('task');

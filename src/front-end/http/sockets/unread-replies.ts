@@ -55,16 +55,21 @@ export class UnreadReplies {
     // After `finish`, Node sets the timeout of an idle connection.
     res.once('finish', () => {
       RequestOrder.of(socket).read(bodyBytes);
-      this.#set(socket, this.#unread.heldFor(socket) - bytes);
+      this.#set(socket, this.#unread.heldFor(socket) - bytes, false);
     });
     RequestOrder.of(socket).unread(bodyBytes);
-    this.#set(socket, this.#unread.heldFor(socket) + bytes);
+    this.#set(socket, this.#unread.heldFor(socket) + bytes, true);
   }
 
-  /** Sets how much of all replies of a connection is unread, or waits for a reply before it. */
-  lags(socket: Socket, bytes: number): void {
+  /**
+   * Sets how much of all replies of a connection is unread, or waits for a reply before it.
+   *
+   * @param isAnother there is one more reply. A reply alone may grow for a while: its text is kept until its last slice
+   *   has left, and a slice that waits for the client is there twice.
+   */
+  lags(socket: Socket, bytes: number, isAnother: boolean): void {
     socket.setTimeout(socket.writableLength > 0 ? this.#stallMs : 0);
-    this.#set(socket, bytes === 0 ? 0 : bytes + replyOverheadBytes);
+    this.#set(socket, bytes === 0 ? 0 : bytes + replyOverheadBytes, isAnother);
   }
 
   /** Counts what waits for clients and is no whole reply. */
@@ -82,7 +87,7 @@ export class UnreadReplies {
     socket.setTimeout(this.#stallMs);
   }
 
-  #set(socket: Socket, bytes: number): void {
+  #set(socket: Socket, bytes: number, isAnother: boolean): void {
     if (bytes <= 0) return this.#unread.release(socket);
     if (!this.#watched.has(socket)) {
       this.#watched.add(socket);
@@ -90,7 +95,7 @@ export class UnreadReplies {
     }
     const before = this.#unread.heldFor(socket);
     // The limit of a connection alone: one reply may be larger, several may not.
-    if (before > 0 && bytes > before && bytes > this.#bytesMax) return void socket.destroy();
+    if (isAnother && before > 0 && bytes > before && bytes > this.#bytesMax) return void socket.destroy();
     this.#unread.hold(socket, bytes, Disconnects.of(socket).account);
   }
 }

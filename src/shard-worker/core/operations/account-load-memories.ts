@@ -2,11 +2,12 @@
 import type { LoadedEnd, LoadedMemory } from '../../../protocol/operations/account-memories.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { unreachable } from '../../../shared/assert.ts';
-import { lockHistoryMax, lockHistoryMs } from '../../../shared/limits.ts';
+import { lockHistoryMax, lockHistoryMs, queueWindowMsMax } from '../../../shared/limits.ts';
 import type { ExclusiveRecord } from '../state/lease.ts';
 import { encodeLockRecord } from '../state/lock-record.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 import { putTaken } from './limit.ts';
+import { putDedup, seenBefore, viewOf } from './queue.ts';
 
 type Load<Of extends LoadedMemory['kind']> = Extract<LoadedMemory, { kind: Of }> & { readonly key: string };
 
@@ -22,6 +23,8 @@ export function loadMemory(evaluation: BatchEvaluation, memory: LoadedMemory & {
       return loadId(evaluation, memory);
     case 'lock':
       return loadLock(evaluation, memory);
+    case 'dedup':
+      return loadDedup(evaluation, memory);
     case 'forgotten':
       return false;
     default:
@@ -35,6 +38,20 @@ function loadId(evaluation: BatchEvaluation, { key, stored, till }: Load<'id'>):
   const isOwn = batch.idempotency?.ids.includes(key) === true;
   if (!isOwn && evaluation.entry(kinds.idempotency, key) === undefined)
     writeSet.put({ kind: kinds.idempotency, key, till, value: stored });
+  return true;
+}
+
+/** The id that a repeated Enqueue is told is that of no message: those of the other server are other messages here. */
+function loadDedup(evaluation: BatchEvaluation, { key, dedup, till }: Load<'dedup'>): boolean {
+  const { now, index } = evaluation;
+  if (till <= now) return false;
+  const view = viewOf(evaluation, key);
+  if (seenBefore(view, dedup) !== undefined) return true;
+  putDedup(view, dedup, {
+    letter: 'm',
+    id: { rev: 0, index, priority: 0 },
+    till: Math.min(till, now + queueWindowMsMax),
+  });
   return true;
 }
 

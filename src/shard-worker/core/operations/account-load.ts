@@ -4,10 +4,11 @@ import type { LoadedMessage, LoadOperation } from '../../../protocol/operations/
 import { kinds } from '../../../protocol/record.ts';
 import { encodeDead, placeText } from '../state/queue-records.ts';
 import { loadMemory } from './account-load-memories.ts';
+import { loadTask } from './account-load-tasks.ts';
 import type { BatchEvaluation } from './batch-evaluation.ts';
 import type { SectionBehaviour } from './behaviour.ts';
 import { putQueue } from './queue-changes.ts';
-import { enqueue, viewOf } from './queue.ts';
+import { enqueue, seenBefore, viewOf } from './queue.ts';
 import { storedScript } from './script.ts';
 
 type Result = 'loaded' | 'ended' | 'unmatched';
@@ -40,8 +41,14 @@ function load(evaluation: BatchEvaluation, operation: LoadOperation): Result {
     case 'limit':
     case 'id':
     case 'lock':
+    case 'dedup':
     case 'forgotten':
       return loadMemory(evaluation, operation) ? 'loaded' : 'ended';
+    case 'task':
+    case 'run':
+    case 'flow':
+    case 'secret':
+      return loadTask(evaluation, operation);
     case 'gone':
       return 'unmatched';
     default:
@@ -79,12 +86,15 @@ function loadEntry(
 
 function loadMessage(evaluation: BatchEvaluation, message: LoadedMessage & { readonly key: string }): Result {
   const { now, index } = evaluation;
-  const { data, group, priority, at, due, until, dead } = message;
+  const { data, group, priority, at, due, until, dedup, dead } = message;
   if (until !== 0 && until <= now) return 'ended';
   const view = viewOf(evaluation, message.key);
   const id = { rev: 0, index, priority, ...(group === undefined ? {} : { group }) };
   if (dead === undefined) {
-    enqueue(view, { data, delayMs: Math.max(0, due - now), ttlMs: until === 0 ? 0 : until - now }, id, at);
+    const times = { delayMs: Math.max(0, due - now), ttlMs: until === 0 ? 0 : until - now };
+    // Where another message has taken its DedupID, it is there without one.
+    const once = dedup === undefined || seenBefore(view, dedup) !== undefined ? {} : { dedup, pending: true };
+    enqueue(view, { data, ...times, ...once }, id, at);
     return 'loaded';
   }
   // Nobody has a receipt of it here.

@@ -34,12 +34,22 @@ export interface ExpiryBudget {
   sweeps: number;
   /** Bytes of messages that it may move. */
   bytes: number;
+  /** Messages that ends of leases may look at; each that ends with its lease counts as `stepsOfEnd`. */
+  steps: number;
+}
+
+/** Messages that the ends of leases of groups look at in one turn of a shard; one that ends itself counts as several. */
+export const expiryStepsMax = 1000;
+const stepsOfEnd = 8;
+
+export function isSpent({ bytes, steps }: ExpiryBudget): boolean {
+  return bytes <= 0 || steps <= 0;
 }
 
 /** A group whose members died for this many bytes goes on in the next commit. */
 const deathBytesMax = 64 * 1024;
 /** A sweep that this turn has no time for is due again so soon. */
-const sweepAgainMs = 20;
+const sweepAgainMs = 5;
 
 const sweptLetters: readonly PartLetter[] = ['m', 'd', 'g', 's', 'G', 'r', 'k', 'z'];
 
@@ -116,9 +126,11 @@ function expireLease(view: QueueView, group: string, budget: ExpiryBudget): void
   const { OnFail } = view.record.policy;
   let bytes = 0;
   let left = record.out;
+  let kept = 0;
   for (const { place, part } of view.groupMessages(group)) {
     if (place > record.last || left === 0) break;
     left -= 1;
+    budget.steps -= 1;
     const message: Message = messageOf({ ...placeOfText(place), priority: 0, group }, 'g');
     const attempts = attemptsAt(record.attempts, place);
     if (isOver(view, decodeMessage(part.value))) dropMessage(view, message, true);
@@ -127,11 +139,15 @@ function expireLease(view: QueueView, group: string, budget: ExpiryBudget): void
       const failed = { attempts, lock: own.lock, durMs: record.durMs, nacked: false };
       failLast(view, message, error === undefined ? failed : { ...failed, error });
       bytes += part.value.length;
+    } else {
+      kept += 1;
+      continue;
     }
+    budget.steps -= stepsOfEnd;
     // What is left ends in a later commit: the entry stays due.
-    if (bytes > deathBytesMax && left > 0) {
+    if ((bytes > deathBytesMax || budget.steps <= 0) && left > 0) {
       budget.bytes -= bytes;
-      return view.putGroup(group, { ...own, out: left }, record.till);
+      return view.putGroup(group, { ...own, out: left + kept }, record.till);
     }
   }
   budget.bytes -= bytes;

@@ -119,8 +119,14 @@ export function attemptsFrom(attempts: Attempts, head: string): Attempts {
   return attempts.filter(([upTo]) => upTo >= head);
 }
 
+/** Messages of a group whose time is over, which one look at the group passes: their own ends are due. */
+export const lapsedMax = 100;
+/** As many of all groups that one commit settles. */
+const passedMax = 1000;
+
 /**
- * Nothing of the group is out: it gets the state that its first message gives it.
+ * Nothing of the group is out: it gets the state that its first message gives it. Behind very many whose time is over it
+ * is ready, until these have ended.
  *
  * @param last of the delivery that has ended
  */
@@ -130,10 +136,20 @@ export function settleGroup(
   last: Pick<GroupRecord, 'lock' | 'durMs' | 'nacked' | 'attempts'>,
   where: 'end' | 'front' = 'end',
 ): void {
+  let lapsed = 0;
+  let dropped = 0;
   for (const { place, part } of view.groupMessages(group)) {
-    if (view.hasLapsed(part)) continue;
+    if (view.hasLapsed(part)) {
+      lapsed += 1;
+      view.writeSet.passed += 1;
+      if (lapsed <= lapsedMax && view.writeSet.passed <= passedMax) continue;
+    }
     if (part.till === 0 && isOver(view, decodeMessage(part.value))) {
-      // It was out when its time was over, so no deadline ends it.
+      // It was out when its time was over, so no deadline ends it. Of very many, the end of a lease goes on with the next.
+      dropped += 1;
+      if (dropped > lapsedMax) {
+        return view.putGroup(group, { ...last, state: 'f', out: 1, last: place }, view.now);
+      }
       dropMessage(view, { id: { ...placeOfText(place), priority: 0, group }, place, letter: 'g' }, true);
       continue;
     }
@@ -160,11 +176,13 @@ export function regroup(view: QueueView, group: string, gone: string): void {
   if (record === undefined || record.state === 'f') return;
   if (record.state === 'b') view.drop('k', gone);
   const head = headOf(view, group);
-  if (head !== undefined && head < gone) return;
+  if (head !== undefined && head.place < gone) return;
+  // Its own end, which is due, settles the group. To look for the first that lives, at the end of each, would be quadratic.
+  if (head !== undefined && view.hasLapsed(head.part)) return;
   if (record.state === 'r') {
     const place = record.place!;
     const rest = `9${placeText(place.rev === 0 ? record.rev : place.rev, place.index)}`;
-    const state = head === undefined ? undefined : view.stateOf(head);
+    const state = head === undefined ? undefined : view.stateOf(head.place);
     // The next one takes over its place in the line, if it is ready too.
     if (head !== undefined && !(state?.state === 'w' && !view.hasLapsed(state))) return;
     view.drop('r', rest);
@@ -172,8 +190,9 @@ export function regroup(view: QueueView, group: string, gone: string): void {
   settleGroup(view, group, withOwnLock(record));
 }
 
-function headOf(view: QueueView, group: string): string | undefined {
-  for (const { place, part } of view.groupMessages(group)) if (!view.hasLapsed(part)) return place;
+/** The first message of the group. Its time may be over. */
+function headOf(view: QueueView, group: string): { readonly place: string; readonly part: Part } | undefined {
+  for (const message of view.groupMessages(group)) return message;
   return undefined;
 }
 

@@ -19,7 +19,7 @@ import {
 } from '../state/queue-records.ts';
 import { readRevision } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
-import { placeOfText } from './queue-moves.ts';
+import { lapsedMax, placeOfText } from './queue-moves.ts';
 import { lookAt } from './queue-looks.ts';
 import type { Part, QueueView } from './queue-view.ts';
 
@@ -28,7 +28,12 @@ interface Seen {
   readonly after: string;
   /** Absent: it is in another state. */
   readonly body?: string | undefined;
+  /** How many entries were read for it, about. Absent: two. */
+  readonly steps?: number;
 }
+
+/** The first message of a group is looked for among all of the shard, and its state, and that of the group. */
+const stepsOfGroup = 8;
 
 export function peekQueue(turn: Turn, ref: RequestRef, { account, queue, state, after, limit }: QueuePeek): void {
   const rev = readRevision(turn.state);
@@ -44,7 +49,7 @@ export function peekQueue(turn: Turn, ref: RequestRef, { account, queue, state, 
       more = true;
       break;
     }
-    scanned += 1;
+    scanned += seen.steps ?? 2;
     last = seen.after;
     if (seen.body === undefined) continue;
     bytes += seen.body.length;
@@ -107,22 +112,30 @@ function* peekReady(view: QueueView, from: string): Generator<Seen, void, undefi
       first = fresh.next();
     } else {
       const { rest, entry } = second.value;
-      yield { after: rest, body: againBody(view, decodeReady(entry.value)) };
+      const ready = decodeReady(entry.value);
+      if (ready.group === undefined) yield { after: rest, body: againBody(view, ready.id!) };
+      else yield { after: rest, body: headBody(view, ready.group), steps: stepsOfGroup };
       second = again.next();
     }
   }
 }
 
-function againBody(view: QueueView, { id: place, group }: ReturnType<typeof decodeReady>): string | undefined {
-  if (group === undefined) {
-    const state = view.stateOf(place!);
-    if (state === undefined) return undefined;
-    const id = { ...placeOfText(place!), priority: 9 - Number(state.home.charAt(1)) };
-    return bodyOf(view, id, { State: 'ready', attempts: state.attempts, error: state.error }, state.home);
-  }
+function againBody(view: QueueView, place: string): string | undefined {
+  const state = view.stateOf(place);
+  if (state === undefined) return undefined;
+  const id = { ...placeOfText(place), priority: 9 - Number(state.home.charAt(1)) };
+  return bodyOf(view, id, { State: 'ready', attempts: state.attempts, error: state.error }, state.home);
+}
+
+function headBody(view: QueueView, group: string): string | undefined {
   const record = view.groupOf(group);
+  let lapsed = 0;
   for (const { place: head, part } of view.groupMessages(group)) {
-    if (view.hasLapsed(part)) continue;
+    if (view.hasLapsed(part)) {
+      lapsed += 1;
+      if (lapsed < lapsedMax) continue;
+      return undefined;
+    }
     const attempts = attemptsAt(record?.attempts ?? [], head);
     const error = view.stateOf(head)?.error;
     return bodyOf(view, { ...placeOfText(head), priority: 0, group }, { State: 'ready', attempts, error });

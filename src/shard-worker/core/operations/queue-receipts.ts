@@ -14,6 +14,7 @@ import {
   isOver,
   makeReady,
   messageOf,
+  placeBefore,
   settleGroup,
   uncount,
   withOwnLock,
@@ -200,17 +201,17 @@ function nackInGroup(
   const { place } = message;
   const record = view.groupOf(group)!;
   const { till } = record;
-  const before: string[] = [];
+  // From here to the end of what is out: whoever gives back a thousand, the last first, passes each once.
   let next: string | undefined;
-  for (const each of view.groupMessages(group)) {
-    if (each.place < place) before.push(each.place);
-    if (each.place <= place) continue;
-    next = each.place;
-    break;
+  let behind = 0;
+  for (const each of view.groupMessages(group, place)) {
+    next ??= each.place;
+    if (each.place > record.last) break;
+    behind += 1;
   }
+  const before = record.out - behind - 1;
   const from = returned ? place : next;
   const counted = from === undefined ? record.attempts : uncount(record.attempts, from, record.last);
-  const last = before.at(-1);
   if (isDropped) dropMessage(view, message);
   else if (!returned) {
     const old = view.stateOf(place);
@@ -234,8 +235,8 @@ function nackInGroup(
     }
   }
   const given = { lock, durMs: record.durMs, nacked: true, attempts: counted };
-  if (last === undefined) settleGroup(view, group, given, returned ? 'front' : 'end');
-  else view.putGroup(group, { ...given, state: 'f', out: before.length, last }, till);
+  if (before <= 0) settleGroup(view, group, given, returned ? 'front' : 'end');
+  else view.putGroup(group, { ...given, state: 'f', out: before, last: placeBefore(place) }, till);
 }
 
 /** @returns why it fails, or the new end of the lease */

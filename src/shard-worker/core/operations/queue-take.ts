@@ -9,17 +9,27 @@ import {
   decodeMessage,
   decodeReady,
   messageRest,
+  type MessageRecord,
   type StateRecord,
 } from '../state/queue-records.ts';
 import { openPlace } from '../state/places.ts';
 import { WriteSet } from '../state/write-set.ts';
 import type { Turn } from '../state/turn.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
-import { attemptsFrom, dropMessage, messageOf, placeOfText, regroup, withOwnLock } from './queue-moves.ts';
+import {
+  attemptsFrom,
+  dropMessage,
+  isOver,
+  lapsedMax,
+  messageOf,
+  placeOfText,
+  regroup,
+  withOwnLock,
+} from './queue-moves.ts';
 import { QueueView, type Part } from './queue-view.ts';
 
-/** Messages of a group whose time is over, which one delivery ends by itself. */
-const lapsedMax = 100;
+/** Groups of one delivery: each has an entry and a place in the line of its own, so it costs as much as several messages. */
+export const dequeueGroupsMax = 250;
 /** What an effect takes in a record besides its texts, at most three bytes a character. */
 const effectOverhead = 200;
 
@@ -32,6 +42,10 @@ class Taking {
   readonly fresh: string[] = [];
   readonly till: number;
   readonly most: number;
+  /** Messages of groups whose time is over: the call ends a bounded number of them by itself. */
+  lapsed = 0;
+  /** Groups that it has a message of. */
+  groups = 0;
   #bytes = 0;
   #recordBytes = 0;
   readonly #bytesMax: number;
@@ -68,7 +82,8 @@ export function takeMessages(view: QueueView, operation: DequeueOperation, bytes
   const taking = new Taking(view, operation, { most, bytesMax });
   for (const { letter, rest } of lineOf(view, most)) {
     const taken = letter === 'm' ? takeFresh(taking, rest) : takeAgain(taking, rest);
-    if (!taken) break;
+    // What is next would be looked up in vain, and of a group that is a read of each layer.
+    if (!taken || taking.messages.length >= most) break;
   }
   const mark = view.line.markAfter(taking.fresh);
   if (mark !== undefined) view.put('h', '', mark);
@@ -77,10 +92,10 @@ export function takeMessages(view: QueueView, operation: DequeueOperation, bytes
   return { messages };
 }
 
-/** Whether a Dequeue that waits would get a message now. */
-export function hasMessages(turn: Turn, account: AccountId, operation: DequeueOperation): boolean {
-  const view = new QueueView(turn, { account, queue: operation.key, writeSet: new WriteSet() });
-  return takeMessages(view, { ...operation, max: 1, groupMax: 1 }, Infinity).messages.length > 0;
+/** Whether a Dequeue that waits would get a message now. `set`, a new one, tells what the look has passed. */
+export function hasMessages(turn: Turn, account: AccountId, asked: DequeueOperation, set = new WriteSet()): boolean {
+  const view = new QueueView(turn, { account, queue: asked.key, writeSet: set });
+  return takeMessages(view, { ...asked, max: 1, groupMax: 1 }, Infinity).messages.length > 0;
 }
 
 /** The line: what is fresh and what is ready again, by priority and place; last what this commit has made ready. */
@@ -128,7 +143,8 @@ function takeFresh(taking: Taking, rest: string): boolean {
   const home = `m${rest.charAt(0)}`;
   view.putState(place, { state: 'f', home, lock: 0, attempts: 1, durMs: operation.durMs, nacked: false }, till);
   taking.fresh.push(rest);
-  deliver(taking, { ...placeOfText(place), priority: 9 - Number(rest.charAt(0)) }, part, { attempts: 1 });
+  const id = { ...placeOfText(place), priority: 9 - Number(rest.charAt(0)) };
+  deliver(taking, id, decodeMessage(part.value), { attempts: 1 });
   return true;
 }
 
@@ -155,25 +171,28 @@ function takeRetried(taking: Taking, rest: string, place: string): boolean {
   const attempts = state.attempts + 1;
   const taken: StateRecord = { state: 'f', home, lock: 0, attempts, durMs: operation.durMs, nacked: false };
   view.putState(place, error === undefined ? taken : { ...taken, error }, till);
-  deliver(taking, id, part, { attempts, error });
+  deliver(taking, id, decodeMessage(part.value), { attempts, error });
   return true;
 }
 
 function takeGroup(taking: Taking, rest: string, group: string): boolean {
   const { view, operation, till } = taking;
+  if (taking.groups >= dequeueGroupsMax) return false;
   const record = view.groupOf(group);
   if (record?.state !== 'r') return true;
   let head: string | undefined;
   let last = '';
   let out = 0;
   let full = false;
-  let over = 0;
   let lastOver: string | undefined;
   for (const { place, part } of view.groupMessages(group)) {
-    if (view.hasLapsed(part)) {
+    const message = decodeMessage(part.value);
+    // One that was out when its time was over has no deadline any more.
+    if (view.hasLapsed(part) || (part.till === 0 && isOver(view, message))) {
       // It must not count as out with those around it. Of very many, the expiry ends the first.
-      over += 1;
-      if (over > lapsedMax) {
+      taking.lapsed += 1;
+      view.writeSet.passed += 1;
+      if (taking.lapsed > lapsedMax) {
         if (head === undefined) return true;
         break;
       }
@@ -192,7 +211,7 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
     last = place;
     out += 1;
     const id: MessageId = { ...placeOfText(place), priority: 0, group };
-    deliver(taking, id, part, { attempts: attemptsAt(record.attempts, place) + 1, error: state?.error });
+    deliver(taking, id, message, { attempts: attemptsAt(record.attempts, place) + 1, error: state?.error });
     // The row behind it may cost a read of each layer.
     if (out >= operation.groupMax) break;
   }
@@ -203,6 +222,7 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
   }
   // Rows below the head are gone, so the count may begin in front of everything.
   const attempts = addAttempts(attemptsFrom(record.attempts, head), { after: '', upTo: last, add: 1 });
+  taking.groups += 1;
   view.drop('r', rest);
   view.putGroup(group, { state: 'f', lock: 0, durMs: operation.durMs, nacked: false, out, last, attempts }, till);
   return !full;
@@ -217,10 +237,9 @@ export function becomeDue(view: QueueView, place: string, state: StateRecord): v
 function deliver(
   { messages, till }: Taking,
   id: MessageId,
-  part: Part,
+  { at, data }: Pick<MessageRecord, 'at' | 'data'>,
   { attempts, error }: { attempts: number; error?: string | undefined },
 ): void {
-  const { at, data } = decodeMessage(part.value);
   messages.push({ id, data, attempts, at, lock: 0, till, ...(error === undefined ? {} : { error }) });
 }
 
@@ -247,7 +266,8 @@ function outUnder(view: QueueView, id: MessageId, lock: number): DeliveredMessag
   const part = view.find(out.letter, messageRest(id, out.letter));
   if (part === undefined) return undefined;
   const { at, data } = decodeMessage(part.value);
-  const { attempts, till, error } = out;
+  const { attempts, till } = out;
+  const error = view.stateOf(messageRest(id, 'd'))?.error;
   return { id, data, attempts, at, lock, till, ...(error === undefined ? {} : { error }) };
 }
 
@@ -256,24 +276,23 @@ export interface LiveDelivery {
   readonly till: number;
   readonly attempts: number;
   readonly letter: 'm' | 'd' | 'g';
-  readonly error?: string | undefined;
 }
 
 /** The delivery under which a message is out now. */
 export function liveDelivery(view: QueueView, id: MessageId): LiveDelivery | undefined {
   const place = messageRest(id, 'd');
-  const state = view.stateOf(place);
   if (id.group === undefined) {
+    const state = view.stateOf(place);
     if (state?.state !== 'f') return undefined;
     const till = view.leaseEnd(state, state.durMs);
     const { lock } = withOwnLock(state);
     const letter = state.home.charAt(0) as 'm' | 'd';
-    return till <= view.now ? undefined : { lock, till, attempts: state.attempts, letter, error: state.error };
+    return till <= view.now ? undefined : { lock, till, attempts: state.attempts, letter };
   }
   const group = view.groupOf(id.group);
   if (group?.state !== 'f' || place > group.last) return undefined;
   const till = view.leaseEnd(group, group.durMs);
   const { lock } = withOwnLock(group);
   const attempts = attemptsAt(group.attempts, place);
-  return till <= view.now ? undefined : { lock, till, attempts, letter: 'g', error: state?.error };
+  return till <= view.now ? undefined : { lock, till, attempts, letter: 'g' };
 }

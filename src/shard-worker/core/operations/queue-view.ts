@@ -101,10 +101,17 @@ export class QueueView {
     else this.writeSet.put(expired ? { kind, key, till: 0, expired: true } : { kind, key, till: 0 });
   }
 
-  /** The messages of a group in order, without those that this commit deletes or adds. */
-  *groupMessages(group: string): Generator<{ readonly place: string; readonly part: Part }, void, undefined> {
+  /**
+   * The messages of a group in order, without those that this commit deletes or adds.
+   * @param behind a place
+   */
+  *groupMessages(
+    group: string,
+    behind?: string,
+  ): Generator<{ readonly place: string; readonly part: Part }, void, undefined> {
     const prefix = `${this.line.prefix('g')}${group}\0`;
-    for (const { key, entry } of this.state.entries.range(kind, this.account, prefix)) {
+    const after = behind === undefined ? undefined : prefix + behind;
+    for (const { key, entry } of this.state.entries.range(kind, this.account, prefix, after)) {
       const pending = this.writeSet.find(kind, key);
       const place = key.slice(prefix.length);
       if (pending === undefined) yield { place, part: entry };

@@ -102,7 +102,7 @@ function queueFull(queue: string, most: number, Used: number): Failure {
 }
 
 /** The id of the message that took this DedupID, within its window or while it is in the queue. */
-function seenBefore(view: QueueView, dedup: string): MessageId | undefined {
+export function seenBefore(view: QueueView, dedup: string): MessageId | undefined {
   const seen = view.find('x', dedup);
   if (seen === undefined || view.hasLapsed(seen)) return undefined;
   const [letter, index, priority, group] = JSON.parse(seen.value.slice(1)) as [
@@ -116,10 +116,24 @@ function seenBefore(view: QueueView, dedup: string): MessageId | undefined {
   return isPending && findMessage(view, messageOf(id, letter)) === undefined ? undefined : id;
 }
 
+interface Enqueued extends Pick<EnqueueOperation, 'data' | 'dedup' | 'delayMs' | 'ttlMs'> {
+  /** The DedupID counts while the message is in the queue; absent: as the policy has it. */
+  readonly pending?: boolean;
+}
+
+/** Notes that a DedupID has been used. @param till 0: while its message is in the queue */
+export function putDedup(
+  view: QueueView,
+  dedup: string,
+  { letter, id, till }: { readonly letter: string; readonly id: MessageId; readonly till: number },
+): void {
+  view.put('x', dedup, `x${JSON.stringify([letter, id.index, id.priority, id.group])}`, till);
+}
+
 /** Puts a message at the end of its line. */
 export function enqueue(
   view: QueueView,
-  { data, dedup, delayMs, ttlMs }: Pick<EnqueueOperation, 'data' | 'dedup' | 'delayMs' | 'ttlMs'>,
+  { data, dedup, delayMs, ttlMs, pending = view.record.policy.DedupWindow === 0 }: Enqueued,
   id: MessageId,
   at = view.now,
 ): void {
@@ -129,21 +143,20 @@ export function enqueue(
   const place = placeText(id.rev, id.index);
   const ends = [ttlMs, policy.Retention * 1000].filter((ms) => ms > 0);
   const until = ends.length === 0 ? 0 : view.now + Math.min(...ends);
-  const pending = dedup !== undefined && policy.DedupWindow === 0 ? { pending: dedup } : {};
-  view.put(letter, messageRest(id, letter), encodeMessage({ at, until, priority, data, ...pending }), until);
-  if (dedup !== undefined) {
-    const till = policy.DedupWindow === 0 ? 0 : view.now + policy.DedupWindow * 1000;
-    view.put('x', dedup, `x${JSON.stringify([letter, id.index, priority, group])}`, till);
-  }
+  const isPending = dedup !== undefined && pending;
+  const record = { at, until, priority, data, ...(isPending && { pending: dedup }) };
+  view.put(letter, messageRest(id, letter), encodeMessage(record), until);
+  if (dedup !== undefined)
+    putDedup(view, dedup, { letter, id, till: isPending ? 0 : view.now + policy.DedupWindow * 1000 });
   if (delayMs > 0) {
     const home = letter === 'd' ? `d${9 - priority}` : 'g';
     const waiting = { state: 'w', home, lock: -1, attempts: 0, durMs: 0, nacked: false } as const;
     view.putState(place, group === undefined ? waiting : { ...waiting, group }, view.now + delayMs);
   }
   if (group === undefined || view.groupOf(group) !== undefined) return;
-  const record = { lock: -1, durMs: 0, nacked: false, out: 0, last: '', attempts: [] };
-  if (delayMs > 0) return view.putGroup(group, { ...record, state: 'w' });
-  view.putGroup(group, { ...record, state: 'r', place: id });
+  const first = { lock: -1, durMs: 0, nacked: false, out: 0, last: '', attempts: [] };
+  if (delayMs > 0) return view.putGroup(group, { ...first, state: 'w' });
+  view.putGroup(group, { ...first, state: 'r', place: id });
   view.put('r', `9${place}`, encodeReady({ at: view.now, group }));
 }
 

@@ -44,7 +44,7 @@ function stateOf({ ended }: StoredTask, state: string | undefined): TaskState {
   return ended === undefined ? readTaskState(state!) : ended.state;
 }
 
-function contentOf({ target }: TaskDefinition): string {
+export function contentOf({ target }: TaskDefinition): string {
   if (target.kind === 'queue') return `,"Data":${target.data}`;
   if (target.kind === 'script') return `,"Args":${target.args}`;
   return target.body === undefined ? '' : `,"Body":${target.body}`;
@@ -63,11 +63,11 @@ function viewOf({ definition, ended }: StoredTask, state: TaskState, isRunning: 
     ...(lastError !== undefined && { LastError: lastError }),
     ...(lastStartMs !== undefined && { LastStartMs: lastStartMs }),
     ...(lastEndMs !== undefined && { LastEndMs: lastEndMs }),
-    ...definitionOf(definition),
+    ...shownDefinition(definition),
   };
 }
 
-function definitionOf({ target, schedule, retry, misfire, overlap, ...others }: TaskDefinition) {
+export function shownDefinition({ target, schedule, retry, misfire, overlap, ...others }: TaskDefinition) {
   const { maxLateMs, untilMs, flow, resultQueue } = others;
   const times =
     schedule === undefined

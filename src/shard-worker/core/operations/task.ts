@@ -102,7 +102,7 @@ function anew({ now }: BatchEvaluation, { definition, delayMs = 0, atMs }: TaskO
 }
 
 /** @param due when it falls due, now at the earliest; 0: not at all */
-function putState({ writeSet, now }: BatchEvaluation, key: string, state: TaskState, due: number): void {
+export function putState({ writeSet, now }: BatchEvaluation, key: string, state: TaskState, due: number): void {
   const till = due === 0 ? 0 : Math.max(due, now);
   writeSet.put({ kind: kinds.taskState, key, till, value: JSON.stringify(state) });
 }
@@ -234,8 +234,11 @@ const changed: FormatBehaviour = {
   },
 };
 
+const made: FormatBehaviour = { members: (answered) => `${taskMembers(answered, 0)},` };
+
 export const taskFormats = {
-  'task.create': { members: (answered) => `${taskMembers(answered, 0)},` },
+  'task.create': made,
+  'task.make': made,
   'task.cancel': { members: (answered) => `${cancelMembers(answered, 0)},` },
   'task.run': changed,
   'task.pause': changed,

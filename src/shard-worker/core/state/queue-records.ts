@@ -144,7 +144,7 @@ export type Attempts = readonly (readonly [upTo: string, attempts: number])[];
 
 export interface GroupRecord extends LastDelivery {
   readonly state: 'r' | 'f' | 'w' | 'b';
-  /** How many are out, and the place of the last of them. */
+  /** How many are out, and the place up to which they are: that of the last, or the one before what was given back. */
   readonly out: number;
   readonly last: string;
   readonly attempts: Attempts;

@@ -14,6 +14,8 @@ export class WriteSet {
   /** Replaces `#few` when there are many effects. Names include the kind. */
   #byName: Map<string, PendingEffect> | undefined;
   #places = 0;
+  /** Messages of groups that were passed because their time is over. */
+  passed = 0;
 
   find(kind: Kind, key: string): PendingEffect | undefined {
     if (this.#byName !== undefined) return this.#byName.get(nameOf(kind, key));
