@@ -83,7 +83,10 @@ export interface Engine {
   append(owner: Owned, frame: LogFrame, previous: LogPlace): Promise<EngineAnswer>;
   /** Writes a mark. Done: the caller was the owner, and everything that was visible before is durable. */
   barrier(owner: Owned): Promise<EngineAnswer>;
-  /** Makes the session the owner in epoch `seen` + 1, unless the epoch is another one; the same again succeeds again. */
+  /**
+   * Makes the session the owner in epoch `seen` + 1. Refused: the epoch is another one, or the session that owns the cell
+   * lives: it may have been seen dead, and lives again after a fail-over that has lost that. The same again succeeds again.
+   */
   take(cell: Cell, seen: number, session: Session): Promise<EngineAnswer<CellRow>>;
   /**
    * Gives the cell to another session, in the next epoch, if the owner's last frame is there: the next owner goes on right

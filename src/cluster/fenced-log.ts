@@ -109,16 +109,21 @@ export class FencedLog {
     if (isOwner === 'refused') return (await this.#hasGoneBack()) ? 'gone-back' : 'deposed';
     const slot = await definite(() => this.#engine.frameAt(this.owner.cell, frame.first), this.#pause);
     if (slot !== 'refused' && slot?.chain === frame.chain) return 'done';
-    return slot === undefined && (await this.#isThere(this.#end)) ? 'again' : 'gone-back';
+    if (slot === undefined && (await this.#isThere(this.#end))) return 'again';
+    // Something is missing. Another owner may have trimmed it since the barrier: only who still owns the cell can say.
+    const owns = await definite(() => this.#engine.barrier(this.owner), this.#pause);
+    return owns !== 'refused' || (await this.#hasGoneBack()) ? 'gone-back' : 'deposed';
   }
 
   /** Whoever is deposed looks whether by a take, or by an engine that does not know its epoch any more. */
   async #hasGoneBack(): Promise<boolean> {
     const { cell, epoch, session } = this.owner;
+    // The frame comes first: what was trimmed in between, the row says afterwards.
+    const isEndThere = await this.#isThere(this.#end);
     const row = await definite(() => this.#engine.look(cell), this.#pause);
     assert(row !== 'refused', 'a look has no condition');
     if (row.epoch < epoch || (row.epoch === epoch && row.session !== session)) return true;
-    return row.trimmed < this.#end.last && !(await this.#isThere(this.#end));
+    return row.trimmed < this.#end.last && !isEndThere;
   }
 
   async #isThere({ first, chain }: LogPlace): Promise<boolean> {

@@ -109,6 +109,15 @@ export function testEngine(
     assert.deepEqual(await engine.append({ cell: 3, epoch: 2, session }, { ...two, epoch: 2 }, one!), done);
   });
 
+  contract('a cell whose owner lives is not taken', async (engine) => {
+    const [owner, other] = [newSession(), newSession()];
+    assert.deepEqual(await engine.join('owner', owner, undefined), done);
+    assert.equal((await engine.take(16, 0, owner)).kind, 'done');
+    assert.deepEqual(await engine.take(16, 1, other), refused);
+    assert.deepEqual(await engine.fence('owner', owner, 0), done);
+    assert.equal((await engine.take(16, 1, other)).kind, 'done');
+  });
+
   contract('of those who take a cell at once, one has it', async (engine) => {
     const mine = [1, 2, 3, 4].map(newSession);
     const answers = await Promise.all(mine.map((session) => engine.take(4, 0, session)));

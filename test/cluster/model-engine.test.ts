@@ -87,3 +87,18 @@ test('a take waits for an append under way', async () => {
   await Promise.all([appended, taken]);
   assert.deepEqual(order, ['append', 'take']);
 });
+
+test('a cell whose owner lives is not taken, whatever was seen before', async () => {
+  const engine = new ScriptedEngine();
+  assert.equal((await engine.engine.join('a', 1, undefined)).kind, 'done');
+  await take(engine, 1);
+  engine.isStandbyAway = true;
+  engine.cancelsNext = true;
+  assert.equal((await engine.engine.fence('a', 1, 0)).kind, 'unknown');
+  const seen = await engine.engine.nodes();
+  assert.equal(seen.kind === 'done' && seen.result[0]?.dead, true);
+  engine.model.failOver(0);
+  engine.model.start();
+  engine.isStandbyAway = false;
+  assert.equal((await engine.engine.take(0, 1, 2)).kind, 'refused');
+});

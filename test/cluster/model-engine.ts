@@ -258,10 +258,12 @@ export function engineOver(send: <Result>(statement: Statement<Result>) => Promi
         name: 'take',
         cell,
         locks: [cellLock(cell, false)],
-        check({ cells }) {
+        check({ cells, nodes }) {
           const row = cells.get(cell)!;
           const isMine = row.epoch === seen + 1 && row.session === session;
           if (row.epoch !== seen && !isMine) return undefined;
+          const owner = row.session === session ? undefined : row.session;
+          if ([...nodes.values()].some((node) => node.session === owner && !node.dead)) return undefined;
           return { result: { ...row, cell, epoch: seen + 1, session } };
         },
         effect: ({ cells }) => void Object.assign(cells.get(cell)!, { epoch: seen + 1, session }),

@@ -2970,8 +2970,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a deposed owner does not look whether the engine went back',
     file: 'src/cluster/fenced-log.ts',
-    find: 'row.trimmed < this.#end.last && !(await this.#isThere(this.#end))',
-    replace: 'row.trimmed < 0 && !(await this.#isThere(this.#end))',
+    find: 'row.trimmed < this.#end.last && !isEndThere',
+    replace: 'row.trimmed < 0 && !isEndThere',
     caughtBy: { file: 'test/cluster/fenced-log.test.ts', test: 'an owner whose last frame is missing' },
   },
   {
@@ -3269,6 +3269,13 @@ export const seededBugs: readonly SeededBug[] = [
     find: "return isOwner === 'refused' ? { kind: 'lost' } : { kind: 'gone-back', reason };",
     replace: "return { kind: isOwner === undefined ? 'gone-back' : 'gone-back', reason };",
     caughtBy: { file: 'test/cluster/open-cell.test.ts', test: 'who is replaced while it reads has lost the cell' },
+  },
+  {
+    name: 'an engine lets a cell be taken whose owner lives',
+    file: 'test/cluster/model-engine.ts',
+    find: 'node.session === owner && !node.dead)) return undefined;',
+    replace: 'node.session === owner && node.beat < 0)) return undefined;',
+    caughtBy: { file: 'test/cluster/model-engine.test.ts', test: 'a cell whose owner lives is not taken' },
   },
   {
     name: 'an engine checks no epoch',

@@ -25,6 +25,8 @@ export const statements = {
   take: `
     update dragonlock.dl_cell set epoch = $2::bigint + 1, session = $3::bigint
     where cell = $1 and (epoch = $2::bigint or (epoch = $2::bigint + 1 and session = $3::bigint))
+      and not exists (select 1 from dragonlock.dl_node n
+        where n.session = dl_cell.session and not n.dead and n.session <> $3::bigint)
     returning ${cellColumns}`,
   handOver: `
     update dragonlock.dl_cell set epoch = $2::bigint + 1, session = $6::bigint
