@@ -2081,7 +2081,7 @@ export const seededBugs: readonly SeededBug[] = [
     file: 'src/front-end/http/parse/batch.ts',
     find: 'new Set([...Object.keys(schema), body])',
     replace: 'Object.keys(schema)',
-    caughtBy: { file: 'test/front-end/http/batch-body.test.ts', test: 'batch: ' },
+    caughtBy: { file: 'test/front-end/http/batch-body.test.ts', test: 'keys below a prefix beside a key' },
   },
   {
     name: 'a slice of a large reply counts as another reply',

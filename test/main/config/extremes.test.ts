@@ -23,6 +23,7 @@ const full = process.env['DRAGONLOCK_LOAD_SCALE'] === 'full';
 /** They have no smallest and no largest value. */
 const others = [
   'listen',
+  'admin.listen',
   'data_dir',
   'tokens',
   'tokens_file',
@@ -31,7 +32,6 @@ const others = [
   'http.cors_origins',
   'http.socket_mode',
   'http.tls',
-  'admin.listen',
   'resp.listen',
   'resp.tls',
   'accounts',
