@@ -144,7 +144,7 @@ test('kv: a set without TTL clears an earlier one', async () => {
 });
 
 test('kv: a key that expired can be created anew in the same moment', async () => {
-  await server.ok('POST', '/db/anew/kv/k?ttl=0.05', 1);
+  await server.ok('POST', '/db/anew/kv/k?ttl=1', 1);
   const { TillMs } = await server.ok('GET', '/db/anew/kv/k');
   await untilTime(TillMs);
   await server.ok('POST', '/db/anew/kv/k?ver=0', 2);
