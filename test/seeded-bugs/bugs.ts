@@ -2077,6 +2077,33 @@ export const seededBugs: readonly SeededBug[] = [
     caughtBy: { file: 'test/dispatcher/flows.test.ts', test: 'so many of a flow run at once' },
   },
   {
+    name: 'each look at a group passes all that has ended',
+    file: 'src/shard-worker/core/state/group-firsts.ts',
+    find: 'return this.#places.get(group);',
+    replace: 'return this.#places.get(group) && undefined;',
+    caughtBy: {
+      file: 'test/shard-worker/core/bounded-work.test.ts',
+      test: 'each end of a message of a group looks from the first',
+    },
+  },
+  {
+    name: 'a message that comes back to the front of its group is passed over',
+    file: 'src/shard-worker/core/state/group-firsts.ts',
+    find: 'if (first !== undefined && place < first) this.#places.set(group, place);',
+    replace: '',
+    caughtBy: {
+      file: 'test/shard-worker/core/bounded-work.test.ts',
+      test: 'a message that comes back in front of a group',
+    },
+  },
+  {
+    name: 'a store that grows while it is looked at is taken for damaged',
+    file: 'src/storage/lmdb/damaged-store.ts',
+    find: 'const { size } = fs.fstatSync(fd);',
+    replace: 'const { size } = { size: 4096 };',
+    caughtBy: { file: 'test/storage/lmdb/lmdb-store.test.ts', test: 'a store that grows while it is looked at' },
+  },
+  {
     name: 'a section that has no member of its own is not read',
     file: 'src/front-end/http/parse/batch.ts',
     find: 'new Set([...Object.keys(schema), body])',
@@ -2440,8 +2467,8 @@ export const seededBugs: readonly SeededBug[] = [
   {
     name: 'a group that was served keeps its place in the line',
     file: `${core}/operations/queue-moves.ts`,
-    find: "const at = where === 'front' ? placeOfText(place) : view.nextPlace();",
-    replace: 'const at = placeOfText(place);',
+    find: "const at = where === 'front' ? parsePlace(place) : view.nextPlace();",
+    replace: 'const at = parsePlace(place);',
     caughtBy: { file: `${tests}/core/queues.test.ts`, test: 'a group that was served goes to the end' },
   },
   {

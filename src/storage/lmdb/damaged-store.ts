@@ -28,26 +28,38 @@ const magic = 0xbeefc0de;
 const dataVersion = 2;
 const noPage = 2n ** 64n - 1n;
 
+/** Another thread, or process, may be committing: what it has half written is whole at the next look. */
+const looksMax = 3;
+
 /** @param directory with `data.mdb`, if there is a store. @throws DamagedStore, errors of the operating system */
 export function refuseDamagedStore(directory: string): void {
   const file = path.join(directory, 'data.mdb');
-  const size = BigInt(fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0);
   // LMDB makes a store of an empty file.
-  if (size === 0n) return;
+  if ((fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0) return;
   const fd = fs.openSync(file, 'r');
   try {
-    const first = metaAt(fd, 0);
-    const pageBytes = first?.pageBytes ?? 0;
-    const isSize = pageBytes >= 256 && pageBytes <= 65_536 && (pageBytes & (pageBytes - 1)) === 0;
-    const second = isSize ? metaAt(fd, pageBytes) : undefined;
-    if (first === undefined || second === undefined)
-      throw new DamagedStore(directory, 'its head is not that of a store');
-    const { roots } = first.commit > second.commit ? first : second;
-    if (roots.some((page) => page !== noPage && (page + 1n) * BigInt(pageBytes) > size))
-      throw new DamagedStore(directory, `it was cut off at ${size} bytes`);
+    let why: string | undefined;
+    for (let looks = 0; looks < looksMax; looks += 1) {
+      why = damageOf(fd);
+      if (why === undefined) return;
+    }
+    throw new DamagedStore(directory, why!);
   } finally {
     fs.closeSync(fd);
   }
+}
+
+function damageOf(fd: number): string | undefined {
+  const first = metaAt(fd, 0);
+  const pageBytes = first?.pageBytes ?? 0;
+  const isSize = pageBytes >= 256 && pageBytes <= 65_536 && (pageBytes & (pageBytes - 1)) === 0;
+  const second = isSize ? metaAt(fd, pageBytes) : undefined;
+  if (first === undefined || second === undefined) return 'its head is not that of a store';
+  // A commit writes its pages before the meta page that has their roots: the file is as long as that needs by now.
+  const { size } = fs.fstatSync(fd);
+  const { roots } = first.commit > second.commit ? first : second;
+  const isCut = roots.some((page) => page !== noPage && (page + 1n) * BigInt(pageBytes) > BigInt(size));
+  return isCut ? `it was cut off at ${size} bytes` : undefined;
 }
 
 interface Meta {

@@ -5,6 +5,7 @@ import { accountId } from '../../../src/protocol/ids.ts';
 import { kinds } from '../../../src/protocol/record.ts';
 import { dequeueGroupsMax } from '../../../src/shard-worker/core/operations/queue-take.ts';
 import { expiryBatchMax } from '../../../src/shared/limits.ts';
+import { GroupFirsts } from '../../../src/shard-worker/core/state/group-firsts.ts';
 import { ShardStore } from '../../../src/storage/shard-store.ts';
 import { apply, passTime } from '../../../src/shard-worker/core/apply.ts';
 import { acme, batch, get, kvList, lock, mlock, set, unlock } from '../../support/commands.ts';
@@ -260,4 +261,32 @@ test('batches of one account do not wait behind a retry of another', () => {
   const theirs = core.ask({ ...batch({ get: ['held'] }), account: other });
   core.send({ kind: 'transaction.release', transaction: 'u', account: other });
   assert.deepEqual([mine.waits, theirs.waits], [true, false]);
+});
+
+test('each end of a message of a group looks from the first that is there on, not from where the group began', () => {
+  const starts: boolean[] = [];
+  class Ranges extends CountedEntries {
+    override *range(...asked: Parameters<CountedEntries['range']>): ReturnType<CountedEntries['range']> {
+      const [, , prefix, after] = asked;
+      if (prefix.includes('long')) starts.push(after === undefined);
+      yield* super.range(...asked);
+    }
+  }
+  const core = new CoreUnderTest({ entries: new Ranges() });
+  const count = 40;
+  core.ok(send(...Array.from({ length: count }, (_, i) => message(i, { group: 'long', ttlMs: 1000 + i }))));
+  for (let i = 0; i < count; i += 1) core.advance(i === 0 ? 1000 : 1);
+  assert.equal(core.entries.countOf(acme, kinds.queue).entries, 0);
+  const fromTheFront = starts.filter(Boolean).length;
+  assert.ok(starts.length >= count && fromTheFront <= 3, `${fromTheFront} of ${starts.length} looks`);
+});
+
+test('a message that comes back in front of a group is its first one again', () => {
+  const firsts = new GroupFirsts();
+  firsts.set('a', '5');
+  firsts.placed('a\x007');
+  assert.equal(firsts.of('a'), '5');
+  firsts.placed('b\x001');
+  firsts.placed('a\x003');
+  assert.deepEqual([firsts.of('a'), firsts.of('b')], ['3', undefined]);
 });

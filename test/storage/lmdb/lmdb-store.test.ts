@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { DamagedStore } from '../../../src/storage/lmdb/damaged-store.ts';
+import { DamagedStore, refuseDamagedStore } from '../../../src/storage/lmdb/damaged-store.ts';
 import { LmdbStore, storeFormat } from '../../../src/storage/lmdb/lmdb-store.ts';
 import { temporaryDirectory } from '../store-support.ts';
 
@@ -54,4 +54,19 @@ test('store: one without its head, or cut off, is refused before LMDB maps it, a
     assert.equal(again.layout()?.shards, good === whole ? 1 : undefined);
     await again.close();
   }
+});
+
+test('a store that grows while it is looked at is not damaged', async ({ mock }) => {
+  using temporary = temporaryDirectory();
+  const store = new LmdbStore(temporary.path);
+  store.writeLayout({ format: storeFormat, logId: '0'.repeat(16), shards: 1, generation: 1 });
+  await store.close();
+  const directory = path.join(temporary.path, 'store');
+  const { size } = fs.statSync(path.join(directory, 'data.mdb'));
+  const reads = mock.method(fs, 'readSync').mock;
+  // A commit makes the file longer before it writes the meta page that is read.
+  mock.method(fs, 'statSync', () => ({ size: 4096 }));
+  mock.method(fs, 'fstatSync', () => ({ size: reads.callCount() >= 2 ? size : 4096 }));
+  refuseDamagedStore(directory);
+  mock.restoreAll();
 });

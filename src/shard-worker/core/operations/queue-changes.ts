@@ -5,9 +5,9 @@ import type { QueueChange, QueueChangeResult, RedriveChange } from '../../../pro
 import { kinds } from '../../../protocol/record.ts';
 import { unreachable } from '../../../shared/assert.ts';
 import { pageScanMax, redriveBytesMax } from '../../../shared/limits.ts';
-import { decodeDead, encodeQueue, type QueueRecord } from '../state/queue-records.ts';
+import { decodeDead, encodeQueue, type QueueRecord, parsePlace } from '../state/queue-records.ts';
 import type { FormatBehaviour, SectionBehaviour } from './behaviour.ts';
-import { dropMessage, makeReady, messageOf, placeOfText, settleGroup, withOwnLock } from './queue-moves.ts';
+import { dropMessage, makeReady, messageOf, settleGroup, withOwnLock } from './queue-moves.ts';
 import { deadWith } from './queue-receipts.ts';
 import { enqueue, viewOf } from './queue.ts';
 import type { QueueView } from './queue-view.ts';
@@ -132,7 +132,7 @@ function redriveBlocked(redriving: Redriving, place: string, id: MessageId): voi
   if (group !== undefined) {
     const record = view.groupOf(group);
     if (record === undefined) return;
-    if (!retried) dropMessage(view, messageOf({ ...placeOfText(place), priority: 0, group }, 'g'));
+    if (!retried) dropMessage(view, messageOf({ ...parsePlace(place), priority: 0, group }, 'g'));
     const own = withOwnLock(record);
     // Those behind the first one have no more attempts than it had.
     settleGroup(view, group, retried ? { ...own, attempts: own.attempts.filter(([upTo]) => upTo > place) } : own);

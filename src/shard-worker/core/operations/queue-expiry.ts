@@ -9,6 +9,7 @@ import {
   encodeMessage,
   encodeQueue,
   type PartLetter,
+  parsePlace,
 } from '../state/queue-records.ts';
 import type { WriteSet } from '../state/write-set.ts';
 import {
@@ -19,7 +20,6 @@ import {
   isOver,
   makeReady,
   messageOf,
-  placeOfText,
   regroup,
   settleGroup,
   withOwnLock,
@@ -98,7 +98,7 @@ function expireState(view: QueueView, place: string, budget: ExpiryBudget): void
   const own = withOwnLock(state);
   if (end > view.now) return view.putState(place, own, end);
   const letter = state.home.charAt(0) as 'm' | 'd';
-  const message = messageOf({ ...placeOfText(place), priority: 9 - Number(state.home.charAt(1)) }, letter);
+  const message = messageOf({ ...parsePlace(place), priority: 9 - Number(state.home.charAt(1)) }, letter);
   const part = findMessage(view, message);
   if (part === undefined) return view.drop('s', place);
   const isTried = state.state === 'f';
@@ -131,7 +131,7 @@ function expireLease(view: QueueView, group: string, budget: ExpiryBudget): void
     if (place > record.last || left === 0) break;
     left -= 1;
     budget.steps -= 1;
-    const message: Message = messageOf({ ...placeOfText(place), priority: 0, group }, 'g');
+    const message: Message = messageOf({ ...parsePlace(place), priority: 0, group }, 'g');
     const attempts = attemptsAt(record.attempts, place);
     if (isOver(view, decodeMessage(part.value))) dropMessage(view, message, true);
     else if (isLast(view, attempts) && OnFail !== 'block') {
@@ -159,7 +159,7 @@ function expireMessage(view: QueueView, letter: 'm' | 'd' | 'g', rest: string): 
   const place = rest.slice(-15);
   const group = letter === 'g' ? rest.slice(0, -16) : undefined;
   const priority = letter === 'm' ? 9 - Number(rest.charAt(0)) : 0;
-  const id = { ...placeOfText(place), priority, ...(group === undefined ? {} : { group }) };
+  const id = { ...parsePlace(place), priority, ...(group === undefined ? {} : { group }) };
   const message = messageOf(id, letter);
   if (isOut(view, place, group)) {
     const part = view.find(letter, rest)!;

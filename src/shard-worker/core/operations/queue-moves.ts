@@ -20,8 +20,9 @@ import {
   type GroupRecord,
   type MessageRecord,
   type StateRecord,
+  parsePlace,
 } from '../state/queue-records.ts';
-import type { Part, PartOf, QueueView } from './queue-view.ts';
+import { placeBefore, type Part, type PartOf, type QueueView } from './queue-view.ts';
 
 /** A message, its place in the order of ids, and the letter of its entry. */
 export interface Message {
@@ -150,7 +151,7 @@ export function settleGroup(
       if (dropped > lapsedMax) {
         return view.putGroup(group, { ...last, state: 'f', out: 1, last: place }, view.now);
       }
-      dropMessage(view, { id: { ...placeOfText(place), priority: 0, group }, place, letter: 'g' }, true);
+      dropMessage(view, { id: { ...parsePlace(place), priority: 0, group }, place, letter: 'g' }, true);
       continue;
     }
     const attempts = attemptsFrom(last.attempts, place);
@@ -158,11 +159,11 @@ export function settleGroup(
     const state = view.stateOf(place);
     if (state?.state === 'w' && !view.hasLapsed(state)) return view.putGroup(group, { ...settled, state: 'w' });
     if (view.record.policy.OnFail === 'block' && isLast(view, attemptsAt(attempts, place))) {
-      const { rev, index } = placeOfText(place);
+      const { rev, index } = parsePlace(place);
       view.put('k', place, `k${JSON.stringify({ rev, index, priority: 0, group })}`);
       return view.putGroup(group, { ...settled, state: 'b' });
     }
-    const at = where === 'front' ? placeOfText(place) : view.nextPlace();
+    const at = where === 'front' ? parsePlace(place) : view.nextPlace();
     view.putGroup(group, { ...settled, state: 'r', place: at });
     view.put('r', `9${placeText(at.rev, at.index)}`, encodeReady({ at: view.now, group }));
     return;
@@ -199,16 +200,6 @@ function headOf(view: QueueView, group: string): { readonly place: string; reado
 /** The record with the revision of its entry as its Lock, so that it may be written again. */
 export function withOwnLock<RecordType extends { readonly lock: number }>(record: PartOf<RecordType>): RecordType {
   return record.lock === 0 ? { ...record, lock: record.rev } : record;
-}
-
-export function placeOfText(place: string): { readonly rev: number; readonly index: number } {
-  return { rev: parseInt(place.slice(0, 11), 32), index: parseInt(place.slice(11), 32) };
-}
-
-/** The place before this one: no message has it, or it is further to the front. */
-export function placeBefore(place: string): string {
-  const { rev, index } = placeOfText(place);
-  return index > 0 ? placeText(rev, index - 1) : `${placeText(rev - 1, 0).slice(0, 11)}vvvv`;
 }
 
 /** Takes back the attempt of the messages from one place on. */

@@ -16,10 +16,11 @@ import {
   messageRest,
   placeText,
   type PartLetter,
+  parsePlace,
 } from '../state/queue-records.ts';
 import { readRevision } from '../state/state.ts';
 import type { Turn } from '../state/turn.ts';
-import { lapsedMax, placeOfText } from './queue-moves.ts';
+import { lapsedMax } from './queue-moves.ts';
 import { lookAt } from './queue-looks.ts';
 import type { Part, QueueView } from './queue-view.ts';
 
@@ -69,7 +70,7 @@ const peeks: Readonly<Record<QueuePeek['state'], (view: QueueView, from: string)
   *dead(view, from) {
     for (const { rest, entry } of rowsOf(view, 'z', from)) {
       const { at, data, attempts, priority, group, error } = decodeDead(entry.value);
-      const id = { ...placeOfText(rest), priority, ...(group === undefined ? {} : { group }) };
+      const id = { ...parsePlace(rest), priority, ...(group === undefined ? {} : { group }) };
       const shown = { State: 'dead', at, data, attempts, error };
       yield { after: rest, body: view.hasLapsed(entry) ? undefined : messageText(id, shown) };
     }
@@ -106,7 +107,7 @@ function* peekReady(view: QueueView, from: string): Generator<Seen, void, undefi
   while (!first.done || !second.done) {
     if (second.done || (!first.done && first.value.rest < second.value.rest)) {
       const { rest, entry } = first.value!;
-      const id = { ...placeOfText(rest.slice(1)), priority: 9 - Number(rest.charAt(0)) };
+      const id = { ...parsePlace(rest.slice(1)), priority: 9 - Number(rest.charAt(0)) };
       const isFresh = view.find('s', rest.slice(1)) === undefined && !view.hasLapsed(entry);
       yield isFresh ? { after: rest, body: bodyOf(view, id, { State: 'ready', attempts: 0 }) } : { after: rest };
       first = fresh.next();
@@ -123,7 +124,7 @@ function* peekReady(view: QueueView, from: string): Generator<Seen, void, undefi
 function againBody(view: QueueView, place: string): string | undefined {
   const state = view.stateOf(place);
   if (state === undefined) return undefined;
-  const id = { ...placeOfText(place), priority: 9 - Number(state.home.charAt(1)) };
+  const id = { ...parsePlace(place), priority: 9 - Number(state.home.charAt(1)) };
   return bodyOf(view, id, { State: 'ready', attempts: state.attempts, error: state.error }, state.home);
 }
 
@@ -138,7 +139,7 @@ function headBody(view: QueueView, group: string): string | undefined {
     }
     const attempts = attemptsAt(record?.attempts ?? [], head);
     const error = view.stateOf(head)?.error;
-    return bodyOf(view, { ...placeOfText(head), priority: 0, group }, { State: 'ready', attempts, error });
+    return bodyOf(view, { ...parsePlace(head), priority: 0, group }, { State: 'ready', attempts, error });
   }
   return undefined;
 }
@@ -151,7 +152,7 @@ function* peekStates(view: QueueView, wanted: 'f' | 'w', from: string): Generato
       continue;
     }
     const { group } = state;
-    const place = placeOfText(rest);
+    const place = parsePlace(rest);
     const record = group === undefined ? undefined : view.groupOf(group);
     const attempts = record === undefined ? state.attempts : attemptsAt(record.attempts, rest);
     const id =
@@ -183,7 +184,7 @@ function* peekGroupOut(view: QueueView, group: string, part: Part, after: string
   for (const { place } of view.groupMessages(group)) {
     if (place > record.last) return;
     if (place <= after) continue;
-    const id = { ...placeOfText(place), priority: 0, group };
+    const id = { ...parsePlace(place), priority: 0, group };
     const attempts = attemptsAt(record.attempts, place);
     const error = view.stateOf(place)?.error;
     yield { after: `G${group}\0${place}`, body: bodyOf(view, id, { State: 'inflight', attempts, error, till }) };

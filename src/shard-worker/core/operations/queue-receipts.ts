@@ -14,14 +14,13 @@ import {
   isOver,
   makeReady,
   messageOf,
-  placeBefore,
   settleGroup,
   uncount,
   withOwnLock,
   type Message,
 } from './queue-moves.ts';
 import { liveDelivery } from './queue-take.ts';
-import type { QueueView } from './queue-view.ts';
+import { placeBefore, type QueueView } from './queue-view.ts';
 
 /**
  * Why a receipt holds nothing. `expired`: its lease ended. `redelivered`: a later delivery followed. `nacked`: its

@@ -11,21 +11,13 @@ import {
   messageRest,
   type MessageRecord,
   type StateRecord,
+  parsePlace,
 } from '../state/queue-records.ts';
 import { openPlace } from '../state/places.ts';
 import { WriteSet } from '../state/write-set.ts';
 import type { Turn } from '../state/turn.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
-import {
-  attemptsFrom,
-  dropMessage,
-  isOver,
-  lapsedMax,
-  messageOf,
-  placeOfText,
-  regroup,
-  withOwnLock,
-} from './queue-moves.ts';
+import { attemptsFrom, dropMessage, isOver, lapsedMax, messageOf, regroup, withOwnLock } from './queue-moves.ts';
 import { QueueView, type Part } from './queue-view.ts';
 
 /** Groups of one delivery: each has an entry and a place in the line of its own, so it costs as much as several messages. */
@@ -143,7 +135,7 @@ function takeFresh(taking: Taking, rest: string): boolean {
   const home = `m${rest.charAt(0)}`;
   view.putState(place, { state: 'f', home, lock: 0, attempts: 1, durMs: operation.durMs, nacked: false }, till);
   taking.fresh.push(rest);
-  const id = { ...placeOfText(place), priority: 9 - Number(rest.charAt(0)) };
+  const id = { ...parsePlace(place), priority: 9 - Number(rest.charAt(0)) };
   deliver(taking, id, decodeMessage(part.value), { attempts: 1 });
   return true;
 }
@@ -161,7 +153,7 @@ function takeRetried(taking: Taking, rest: string, place: string): boolean {
   const state = view.stateOf(place);
   if (state?.state !== 'r') return true;
   const priority = 9 - Number(state.home.charAt(1));
-  const id: MessageId = { ...placeOfText(place), priority };
+  const id: MessageId = { ...parsePlace(place), priority };
   const letter = state.home.charAt(0) as 'm' | 'd';
   const part = view.find(letter, messageRest(id, letter));
   if (part === undefined || view.hasLapsed(part)) return true;
@@ -197,7 +189,7 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
         break;
       }
       lastOver = place;
-      dropMessage(view, messageOf({ ...placeOfText(place), priority: 0, group }, 'g'), true);
+      dropMessage(view, messageOf({ ...parsePlace(place), priority: 0, group }, 'g'), true);
       continue;
     }
     const state = view.stateOf(place);
@@ -210,7 +202,7 @@ function takeGroup(taking: Taking, rest: string, group: string): boolean {
     head ??= place;
     last = place;
     out += 1;
-    const id: MessageId = { ...placeOfText(place), priority: 0, group };
+    const id: MessageId = { ...parsePlace(place), priority: 0, group };
     deliver(taking, id, message, { attempts: attemptsAt(record.attempts, place) + 1, error: state?.error });
     // The row behind it may cost a read of each layer.
     if (out >= operation.groupMax) break;

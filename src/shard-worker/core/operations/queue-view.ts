@@ -14,6 +14,8 @@ import {
   encodeGroup,
   encodeState,
   outOf,
+  parsePlace,
+  placeText,
   type GroupRecord,
   type PartLetter,
   type QueueRecord,
@@ -110,15 +112,22 @@ export class QueueView {
     behind?: string,
   ): Generator<{ readonly place: string; readonly part: Part }, void, undefined> {
     const prefix = `${this.line.prefix('g')}${group}\0`;
-    const after = behind === undefined ? undefined : prefix + behind;
+    const first = this.line.firsts.of(group);
+    const isWhole = behind === undefined || (first !== undefined && behind < first);
+    const from = isWhole ? first && placeBefore(first) : behind;
+    const after = from === undefined ? undefined : prefix + from;
+    let isFirst = isWhole;
     for (const { key, entry } of this.state.entries.range(kind, this.account, prefix, after)) {
       const pending = this.writeSet.find(kind, key);
       const place = key.slice(prefix.length);
+      if (isFirst) this.line.firsts.set(group, place);
+      isFirst = false;
       if (pending === undefined) yield { place, part: entry };
       else if (pending.value !== undefined) {
         yield { place, part: { rev: 0, till: pending.till, value: pending.value } };
       }
     }
+    if (isFirst) this.line.firsts.set(group, undefined);
   }
 
   hasLapsed(part: Pick<Part, 'till'>): boolean {
@@ -164,4 +173,10 @@ export class QueueView {
     }
     return sum;
   }
+}
+
+/** The place before this one: no message has it, or it is further to the front. */
+export function placeBefore(place: string): string {
+  const { rev, index } = parsePlace(place);
+  return index > 0 ? placeText(rev, index - 1) : `${placeText(rev - 1, 0).slice(0, 11)}vvvv`;
 }

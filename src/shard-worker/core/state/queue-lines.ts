@@ -9,102 +9,29 @@ import type { Entries } from '../../../protocol/entries.ts';
 import type { AccountId } from '../../../protocol/ids.ts';
 import { kinds } from '../../../protocol/record.ts';
 import { rememberedQueuesMax } from '../../../shared/limits.ts';
+import { GroupFirsts } from './group-firsts.ts';
+import { LineWindow } from './line-window.ts';
 import { decodeQueue, partPrefix, plainQueue, type PartLetter, type QueueRecord } from './queue-records.ts';
 
 /** Keys read at a time, and the bytes of their entries after which a read ends early. */
 const readAhead = 64;
 const readAheadBytes = 1024 * 1024;
-const windowMax = 256;
 /** Fresh messages that are handed out before the mark is written again. */
 export const markEvery = 1000;
 const priorityChars = '0123456789';
-
-/** The first keys of a range of entries. */
-class LineWindow {
-  #keys: string[] = [];
-  #complete = false;
-  #passed: string | undefined;
-
-  get keys(): readonly string[] {
-    return this.#keys;
-  }
-
-  /** Whether there are no further keys in the range. */
-  get complete(): boolean {
-    return this.#complete;
-  }
-
-  /**
-   * Up to this key the range has nothing but what stands here. A read goes on behind it: what has been deleted since the
-   * last checkpoint would be passed again by each.
-   */
-  get passed(): string | undefined {
-    return this.#passed;
-  }
-
-  set(keys: string[], complete: boolean): void {
-    this.#keys = keys;
-    this.#complete = complete;
-  }
-
-  add(key: string): void {
-    const last = this.#keys.at(-1);
-    if (last === undefined || key > last) {
-      if (this.#complete) this.#keys.push(key);
-      else this.#forget(key);
-    } else {
-      const at = this.#placeOf(key);
-      if (this.#keys[at] !== key) this.#keys.splice(at, 0, key);
-    }
-    if (this.#keys.length <= windowMax) return;
-    this.#forget(this.#keys[windowMax / 2]!);
-    this.#keys.length = windowMax / 2;
-    this.#complete = false;
-  }
-
-  /** @returns whether it was there */
-  remove(key: string): boolean {
-    if (this.#keys[0] === key) {
-      this.#keys.shift();
-      if (this.#passed === undefined || key > this.#passed) this.#passed = key;
-      return true;
-    }
-    const at = this.#placeOf(key);
-    if (this.#keys[at] !== key) return false;
-    this.#keys.splice(at, 1);
-    return true;
-  }
-
-  /** This key is in the range, and does not stand here. */
-  #forget(key: string): void {
-    if (this.#passed !== undefined && key <= this.#passed) this.#passed = undefined;
-  }
-
-  /** The index of the first key that is not lower. */
-  #placeOf(key: string): number {
-    let low = 0;
-    let high = this.#keys.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#keys[middle]! < key) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-}
 
 export class QueueLine {
   readonly record: QueueRecord;
   /** Keys of fresh messages, and of what is ready again: priority and place. */
   readonly fresh = new LineWindow();
   readonly again = new LineWindow();
+  readonly firsts = new GroupFirsts();
   readonly #entries: Entries;
   readonly #account: AccountId;
   readonly #queue: string;
   /** By priority: no message up to this place is fresh. */
   readonly #marks: Map<string, string>;
   #sinceMark = 0;
-
   constructor(entries: Entries, account: AccountId, queue: string) {
     this.#entries = entries;
     this.#account = account;
@@ -147,7 +74,7 @@ export class QueueLine {
       else this.again.add(rest);
     } else if (letter === 'h') {
       this.#sinceMark = 0;
-    }
+    } else if (letter === 'g' && value !== undefined) this.firsts.placed(rest);
   }
 
   /** A message whose end in time is taken off is put again: it is not fresh. */
