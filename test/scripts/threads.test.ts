@@ -131,6 +131,14 @@ function addOf(by: number): ScriptRun {
   return runOf(good, { account: 'bundle', args: JSON.stringify({ by }), reads });
 }
 
+function outcomeKind(one?: ScriptOutcome): unknown {
+  return one?.kind;
+}
+
+function operationsOf(one?: ScriptOutcome): unknown {
+  return one?.kind === 'done' && one.operations;
+}
+
 /** A thread that lost its core for a while gives back what it would have run: then they are asked once more. */
 async function bundled(
   runs: readonly ScriptRun[],
@@ -153,12 +161,10 @@ test('a bundle runs in its order, is given back behind one that took long, and a
       cpuMs: 1000,
     },
   );
-  const kind = (one?: ScriptOutcome): unknown => one?.kind;
-  const operations = (one?: ScriptOutcome): unknown => one?.kind === 'done' && one.operations;
-  await bundled([addOf(1), addOf(2), addOf(3)], [done(1), done(2), done(3)], operations);
-  await bundled([addOf(1), long, addOf(2), addOf(3)], ['done', 'done'], kind);
+  await bundled([addOf(1), addOf(2), addOf(3)], [done(1), done(2), done(3)], operationsOf);
+  await bundled([addOf(1), long, addOf(2), addOf(3)], ['done', 'done'], outcomeKind);
   const hung = runOf(`export default () => {\n${Object.values(deaf)[0]}\n}`, { account: 'bundle', cpuMs: 1000 });
-  await bundled([addOf(1), hung, addOf(2)], [undefined, 'killed', undefined], kind);
+  await bundled([addOf(1), hung, addOf(2)], [undefined, 'killed', undefined], outcomeKind);
 });
 
 test('what is under way when a front end ends is answered', async () => {

@@ -2580,14 +2580,14 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'what comes back in front of a line is not seen',
-    file: `${core}/state/queue-lines.ts`,
+    file: `${core}/state/line-window.ts`,
     find: '    if (this.#passed !== undefined && key <= this.#passed) this.#passed = undefined;\n',
     replace: '',
     caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'what comes back in front of all that was passed' },
   },
   {
     name: 'a line forgets those that it has no room for',
-    file: `${core}/state/queue-lines.ts`,
+    file: `${core}/state/line-window.ts`,
     find: '    this.#forget(this.#keys[windowMax / 2]!);\n',
     replace: '',
     caughtBy: { file: `${tests}/core/queue-lines.test.ts`, test: 'of more than a line remembers' },
