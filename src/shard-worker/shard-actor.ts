@@ -111,8 +111,6 @@ export class ShardActor {
   readonly #turnSeconds = new BucketCounter(turnSecondsBounds);
   #announced: number;
   #inTurn = false;
-  /** The last turn has left a dear message where it is. */
-  #dearWaits = false;
 
   constructor(options: ActorOptions) {
     this.#options = options;
@@ -191,20 +189,15 @@ export class ShardActor {
   #takeMessages(turn: Turn, congested: boolean): 'none' | 'some' | 'held back' {
     const { meter } = this.#options;
     const start = meter();
-    // It waits for one turn only, though others may be served before it in each.
-    const mayBeDear = this.#dearWaits;
-    this.#dearWaits = false;
+    this.#mailbox.beginTurn();
     let before = start;
     for (let taken = 0; this.#mailbox.size > 0; taken += 1) {
       const full = taken >= turnMessagesMax || this.#turnOut.length + this.#records.byteLength >= turnBytesMax;
       if (full || before - start >= turnMicrosMax) return 'some';
       // What is dear begins a turn of its own: those that were served before it in this one would wait for it.
-      const left = taken === 0 || mayBeDear ? Infinity : turnMicrosMax - (before - start);
+      const left = taken === 0 ? Infinity : turnMicrosMax - (before - start);
       const letter = this.#mailbox.take(congested, this.#held.holds, left);
-      if (letter === undefined) {
-        this.#dearWaits = this.#mailbox.isDear;
-        return this.#dearWaits ? 'some' : 'held back';
-      }
+      if (letter === undefined) return this.#mailbox.isDear ? 'some' : 'held back';
       const length = this.#turnOut.length;
       this.#handle(turn, letter);
       this.#keepOwnMessages();

@@ -78,6 +78,8 @@ export class FairQueue<Item> {
   #recent: Lane<Item> | undefined;
   #served: Lane<Item> | undefined;
   #isDear = false;
+  /** In this turn, however little is left of it. */
+  #mayBeDear = false;
   #size = 0;
 
   /** The number of items. */
@@ -95,6 +97,15 @@ export class FairQueue<Item> {
     const lane = this.#laneOf(account);
     lane.items.splice(lane.at, 0, item);
     this.#size += 1;
+  }
+
+  /**
+   * Items are taken in turns. What the last one has left because it is dear may be taken at any time in this one: it waits
+   * for one turn only, though others may be served before it in each.
+   */
+  beginTurn(): void {
+    this.#mayBeDear = this.#isDear;
+    this.#isDear = false;
   }
 
   /**
@@ -117,7 +128,7 @@ export class FairQueue<Item> {
         this.#waiting.push(lane);
         continue;
       }
-      if (isNext && lane.cost > left) {
+      if (isNext && lane.cost > left && !this.#mayBeDear) {
         this.#isDear = true;
         return undefined;
       }

@@ -2445,9 +2445,9 @@ export const seededBugs: readonly SeededBug[] = [
   },
   {
     name: 'what is dear waits for as long as others are served before it',
-    file: 'src/shard-worker/shard-actor.ts',
-    find: 'taken === 0 || mayBeDear',
-    replace: 'taken === 0',
+    file: 'src/shared/fair-queue.ts',
+    find: 'lane.cost > left && !this.#mayBeDear',
+    replace: 'lane.cost > left',
     caughtBy: { file: `${tests}/turn-bounds.test.ts`, test: 'what is dear begins a turn of its own' },
   },
   {

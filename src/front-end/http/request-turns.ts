@@ -25,8 +25,6 @@ export class RequestTurns {
   /** What this turn of the event loop has spent on requests that were begun at once. */
   #spent = 0;
   #scheduled = false;
-  /** The last slice has left a dear request where it is. */
-  #dearWaits = false;
 
   constructor(options: RequestTurnsOptions) {
     this.#options = options;
@@ -54,18 +52,15 @@ export class RequestTurns {
   #slice(): void {
     const { meter, defer } = this.#options;
     this.#spent = 0;
-    // It waits for one slice only, though others may be begun before it in each.
-    const mayBeDear = this.#dearWaits;
-    this.#dearWaits = false;
+    this.#waiting.beginTurn();
     const start = meter();
     let before = start;
     while (before - start < sliceMicros) {
       // What is dear begins a slice of its own: requests that were begun before it are sent to their shards first.
-      const left = before === start || mayBeDear ? Infinity : sliceMicros - (before - start);
+      const left = before === start ? Infinity : sliceMicros - (before - start);
       const begin = this.#waiting.take(false, undefined, left);
       if (begin === undefined) {
-        this.#dearWaits = this.#waiting.isDear;
-        if (this.#dearWaits) break;
+        if (this.#waiting.isDear) break;
         this.#scheduled = false;
         return;
       }
