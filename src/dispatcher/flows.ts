@@ -29,10 +29,10 @@ interface FlowState {
   running: number;
   /** When the last run began, or is to send its request. */
   last: number;
-  /** When the last request was sent, or is to be. */
-  sent: number;
   /** How long that counts. */
   intervalMs: number;
+  /** When the last request was sent, or is to be. */
+  sent: number;
 }
 
 /** After a refusal that has nothing to do with the flow. */

@@ -1,8 +1,8 @@
 /**
- * Where tasks stand that are due: a line for each flow of an account and kind of work, one beside it for runs that were asked
- * for (its pause does not hold them), and one for each kind of work without a flow. Accounts have their
- * turns one after the other (fair-queue.ts), within one its lines. A line whose flow must wait is shut; it keeps no other
- * waiting.
+ * Where tasks stand that are due: a line for each flow of an account and kind of work, one beside it for runs that were
+ * asked for (a pause of the flow does not hold them), and one for each kind of work without a flow. Accounts have their
+ * turns one after the other (fair-queue.ts), and so have the lines of each. A line whose flow must wait is shut; it keeps
+ * no other waiting.
  *
  *   push ──► open line ──take──► …          shut ──► shut line ──open──► open line
  */

@@ -2,6 +2,7 @@
  * What a client may do. The server knows only the SHA-256 of each token. It finds the entry by the hash of the
  * presented token, then compares in constant time, so that neither step reveals how much of a guess was right.
  */
+import type { NeededScope } from '../protocol/operations/section.ts';
 import { hash, timingSafeEqual } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -156,13 +157,17 @@ export function scopesOf(command: Command): NeededScopes {
     const name = sectionOfBit[highestBit(bits & -bits)]!;
     const { scope } = sections[name];
     for (const operation of operationsOf(command, name)) {
-      const one = scope(operation);
-      if (typeof one !== 'string') for (const each of one) if (each !== 'condition') needed[each] = true;
-      if (typeof one === 'string' && one !== 'condition') needed[one] = true;
+      const needs = scope(operation);
+      if (typeof needs === 'string') need(needed, needs);
+      else for (const one of needs) need(needed, one);
     }
   }
   if (command.idempotency !== undefined && !needed.script) needed.write = true;
   const { write, force, admin, task, script } = needed;
   if (!write && !force && !admin && !task && !script) needed.read = true;
   return needed;
+}
+
+function need(needed: Record<Exclude<NeededScope, 'condition'>, boolean>, one: NeededScope): void {
+  if (one !== 'condition') needed[one] = true;
 }

@@ -18,8 +18,9 @@ const fingerprintChars = 22;
 
 /**
  * Digests the operations, not the text of the body: spaces, and a list of one without brackets, make no difference. Nor
- * does the format of the reply, or its size: a retry through another call, or another front end, is the same request. Nor does the
- * first instant of a cron pattern, which is another one when the retry comes later, or a secret that was made up for it.
+ * does the format of the reply, or its size: a retry through another call, or another front end, is the same request.
+ * Nor does the first instant of a cron pattern, which is another one when the retry comes later, or a secret that was made
+ * up for it.
  */
 function fingerprintOf(batch: Batch): string {
   const tasks = batch.tasks?.map((task) =>

@@ -1,7 +1,7 @@
 /**
  * A thread that runs scripts: one endless task of Piscina. It serves the ports of all front ends, one run at a time in
- * the order of arrival, and answers a bundle of runs as a whole. The cells say which run is under way, and beat while it goes on: a thread that stops beating is
- * killed, and the front end whose run it was can tell.
+ * the order of arrival, and answers a bundle of runs as a whole. The cells say which run is under way, and beat while it
+ * goes on: a thread that stops beating is killed, and the front end whose run it was can tell.
  */
 import { threadId } from 'node:worker_threads';
 import { lowerThreadPriority } from '../../shared/thread-priority.ts';
