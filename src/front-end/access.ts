@@ -2,7 +2,6 @@
  * What a client may do. The server knows only the SHA-256 of each token. It finds the entry by the hash of the
  * presented token, then compares in constant time, so that neither step reveals how much of a guess was right.
  */
-import type { NeededScope } from '../protocol/operations/section.ts';
 import { hash, timingSafeEqual } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -15,6 +14,7 @@ import {
   type SectionName,
 } from '../protocol/operations/operations.ts';
 import { scopes, type Scope, type TokenConfig } from './config-schema.ts';
+import type { NeededScope } from '../protocol/operations/section.ts';
 import { refuse } from '../protocol/refusal.ts';
 import { assert } from '../shared/assert.ts';
 

@@ -2,32 +2,26 @@
 import { Type } from 'typebox';
 import { count, countMax, quotaMax } from './config-numbers.ts';
 
-const closed = { additionalProperties: false };
-
 const ownLimit = count(0, '0 = no limit', countMax);
 const ownQuota = count(0, '0 = no limit', quotaMax);
-const accountMembers =
-  'name, requests_per_second, waiters_max, watchers_max, bytes_max, entries_max, messages_max, tasks_max, ' +
-  'script_cpu_ms_per_second';
-const accountSchema = Type.Object(
-  {
-    name: Type.String({
-      pattern: '^[A-Za-z0-9._-]{1,64}$',
-      expected: 'an account (1 to 64 characters of A-Z a-z 0-9 . _ -)',
-    }),
-    requests_per_second: ownLimit,
-    waiters_max: ownLimit,
-    watchers_max: ownLimit,
-    bytes_max: ownQuota,
-    entries_max: ownQuota,
-    messages_max: ownQuota,
-    tasks_max: ownQuota,
-    script_cpu_ms_per_second: count(0, 'ms/s, 0 = no limit', 1_000_000),
-  },
-  { ...closed, expected: `{${accountMembers}}` },
-);
+const members = {
+  name: Type.String({
+    pattern: '^[A-Za-z0-9._-]{1,64}$',
+    expected: 'an account (1 to 64 characters of A-Z a-z 0-9 . _ -)',
+  }),
+  requests_per_second: ownLimit,
+  waiters_max: ownLimit,
+  watchers_max: ownLimit,
+  bytes_max: ownQuota,
+  entries_max: ownQuota,
+  messages_max: ownQuota,
+  tasks_max: ownQuota,
+  script_cpu_ms_per_second: count(0, 'ms/s, 0 = no limit', 1_000_000),
+};
+const shownMembers = `{${Object.keys(members).join(', ')}}`;
+const accountSchema = Type.Object(members, { additionalProperties: false, expected: shownMembers });
 
-export const accountsSchema = Type.Optional(Type.Array(accountSchema, { expected: `a list of {${accountMembers}}` }));
+export const accountsSchema = Type.Optional(Type.Array(accountSchema, { expected: `a list of ${shownMembers}` }));
 
 /** Limits of a single account, instead of those for all. */
 export interface AccountConfig {

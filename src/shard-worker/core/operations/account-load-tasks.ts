@@ -77,6 +77,5 @@ function loadSecret(evaluation: BatchEvaluation, key: string, { secret, old, old
 }
 
 function drop({ writeSet, state, account }: BatchEvaluation, kind: Kind, key: string): void {
-  if (state.entries.get(kind, account, key) === undefined) writeSet.remove(kind, key);
-  else writeSet.put({ kind, key, till: 0 });
+  writeSet.drop({ kind, key, till: 0 }, state.entries.get(kind, account, key) !== undefined);
 }

@@ -99,8 +99,8 @@ export class QueueView {
 
   drop(letter: PartLetter, rest: string, expired = false): void {
     const key = this.line.prefix(letter) + rest;
-    if (this.state.entries.get(kind, this.account, key) === undefined) this.writeSet.remove(kind, key);
-    else this.writeSet.put(expired ? { kind, key, till: 0, expired: true } : { kind, key, till: 0 });
+    const isStored = this.state.entries.get(kind, this.account, key) !== undefined;
+    this.writeSet.drop(expired ? { kind, key, till: 0, expired } : { kind, key, till: 0 }, isStored);
   }
 
   /**

@@ -34,6 +34,12 @@ export class WriteSet {
     this.#byName = new Map(this.#few.map((each) => [nameOf(each.kind, each.key), each]));
   }
 
+  /** Deletes what is stored. Of what only this commit has put, nothing is left. */
+  drop(end: PendingEffect, isStored: boolean): void {
+    if (isStored) this.put(end);
+    else this.remove(end.kind, end.key);
+  }
+
   remove(kind: Kind, key: string): void {
     if (this.#byName !== undefined) {
       this.#byName.delete(nameOf(kind, key));
