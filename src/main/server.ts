@@ -193,7 +193,8 @@ async function run(config: Config): Promise<void> {
       await threads.stop();
       clock.stop();
       lock.release();
-      exit(0, 'Stopped');
+      sayLast('Stopped');
+      process.exit(0);
     })();
   };
 }
@@ -264,17 +265,17 @@ function reloadWhileStarting(): void {
 
 /** The server has answered nothing yet, and recovery may stop anywhere. */
 function stopWhileStarting(): void {
-  exit(0, 'Stopped while starting');
+  sayLast('Stopped while starting');
+  exitNow(0);
 }
 
 function stoppingAlready(): void {
   log.info('Still draining');
 }
 
-function exit(code: number, message: string): never {
+function sayLast(message: string): void {
   log.info(message);
   flushLast();
-  process.exit(code);
 }
 
 function refuseToStart(error: unknown): never {
@@ -282,7 +283,7 @@ function refuseToStart(error: unknown): never {
   if (line === undefined) log.fatal({ err: error }, 'Cannot start');
   flushLast();
   writeText(2, `${line ?? `Cannot start: ${String(error)}`}\n`);
-  process.exit(exitCannotStart);
+  exitNow(exitCannotStart);
 }
 
 function goDown(error: unknown): never {
